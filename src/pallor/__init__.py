@@ -1,0 +1,1 @@
+"""Estimate hemoglobin from a facial video, and prove what the estimate is worth."""

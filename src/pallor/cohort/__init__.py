@@ -1,0 +1,1 @@
+"""Participants, clips, and the feature table."""

@@ -1,0 +1,1 @@
+"""Clips with known hemoglobin, rendered. Everything made here is stamped SIMULATED."""

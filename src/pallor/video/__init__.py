@@ -1,0 +1,1 @@
+"""From a file to what every modality needs: frames, face, regions, traces, crops."""
