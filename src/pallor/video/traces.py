@@ -49,3 +49,56 @@ class Traces:
         if name not in self.regions:
             raise KeyError(f"no region {name!r}; there are {', '.join(self.regions)}")
         return self.rgb[:, self.regions.index(name)]
+
+
+class TracesBuilder:
+    """Collect region sums frame by frame."""
+
+    def __init__(self, regions: tuple[str, ...]) -> None:
+        self._regions = regions
+        self._time_s: list[float] = []
+        self._rgb: list[NDArray[np.float32]] = []
+        self._valid: list[NDArray[np.float32]] = []
+        self._center: list[NDArray[np.float32]] = []
+        self._size: list[float] = []
+
+    def add(
+        self,
+        time_s: float,
+        sums: NDArray[np.float64],
+        used: NDArray[np.int64],
+        total: NDArray[np.int64],
+        center: NDArray[np.float32],
+        size: float,
+        min_pixels: int,
+    ) -> None:
+        """Add a frame with a face: sums over valid pixels, and counts of valid and all."""
+        enough = used >= min_pixels
+        mean = np.full((len(self._regions), 3), np.nan, dtype=np.float32)
+        mean[enough] = sums[enough] / used[enough, None]
+        self._time_s.append(time_s)
+        self._rgb.append(mean)
+        self._valid.append((used / np.maximum(total, 1)).astype(np.float32))
+        self._center.append(center.astype(np.float32))
+        self._size.append(size)
+
+    def add_without_face(self, time_s: float) -> None:
+        """Add a frame in which nothing can be measured."""
+        count = len(self._regions)
+        self._time_s.append(time_s)
+        self._rgb.append(np.full((count, 3), np.nan, dtype=np.float32))
+        self._valid.append(np.zeros(count, dtype=np.float32))
+        self._center.append(np.full(2, np.nan, dtype=np.float32))
+        self._size.append(float("nan"))
+
+    def build(self) -> Traces:
+        """Return the traces collected so far."""
+        count, frames = len(self._regions), len(self._time_s)
+        return Traces(
+            regions=self._regions,
+            time_s=np.asarray(self._time_s, dtype=np.float64),
+            rgb=np.asarray(self._rgb, dtype=np.float32).reshape(frames, count, 3),
+            valid=np.asarray(self._valid, dtype=np.float32).reshape(frames, count),
+            face_center=np.asarray(self._center, dtype=np.float32).reshape(frames, 2),
+            face_size=np.asarray(self._size, dtype=np.float32),
+        )

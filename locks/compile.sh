@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Resolve pyproject.toml to exact versions with hashes, for every platform and Python >= 3.11.
+# runtime.txt: what users need; test.txt: the same versions plus tests, linters and types.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+compile() {
+  "${PYTHON:-python3}" -m uv pip compile --quiet --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-header --no-annotate "$@"
+}
+compile pyproject.toml --extra build -o locks/runtime.txt
+compile pyproject.toml --all-extras --constraint locks/runtime.txt -o locks/test.txt
+compile --no-deps locks/face-model.in -o locks/face-model.txt

@@ -1,0 +1,177 @@
+"""The command line's verbs as Python functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pallor.evaluation.protocol import Evaluation
+    from pallor.models.model import Model
+    from pallor.video.recording import Recording
+
+Progress = Callable[[int, int, str], None]
+
+
+def features(recording: Recording, modalities: Sequence[str] = ("color", "pulse")) -> pd.Series:
+    """Compute named features of a recording.
+
+    Parameters
+    ----------
+    recording
+        What :func:`pallor.record` returned.
+    modalities
+        Names of modalities; ``pallor features`` lists what each measures.
+
+    Returns
+    -------
+    pandas.Series
+        float32, indexed by feature name; NaN where undefined.
+
+    Raises
+    ------
+    UsageError
+        If a modality is unknown.
+    ClipError
+        If a modality is not defined for this kind of input.
+    """
+    import pandas as pd
+
+    from pallor.features.registry import compute_features
+
+    values = compute_features(recording, list(modalities))
+    return pd.Series(values, dtype="float32", name=recording.clip)
+
+
+def extract(
+    cohort: str | Path,
+    output: str | Path | None = None,
+    *,
+    modalities: Sequence[str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Extract features from every clip of a cohort table.
+
+    Parameters
+    ----------
+    cohort
+        Path of the cohort table, CSV or Parquet.
+    output
+        Folder of the feature table, kept for later and for resuming; without it nothing is
+        left on disk.
+    modalities
+        Names of modalities; by default all that the clips allow.
+    workers
+        Processes.
+    progress
+        Called with ``(done, total, clip)``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a clip that could be read. ``table.attrs["extraction"]`` holds the settings;
+        what failed is under its key ``failures``.
+
+    Raises
+    ------
+    CohortError
+        If the table has problems; the message lists them all.
+    """
+    from tempfile import TemporaryDirectory
+
+    from pallor.cohort.extraction import extract as extract_cohort
+    from pallor.cohort.feature_table import load_features
+    from pallor.cohort.table import read_cohort
+
+    read = read_cohort(cohort)
+    with TemporaryDirectory(prefix="pallor-") as scratch:
+        folder = Path(output) if output is not None else Path(scratch) / "features"
+        extract_cohort(read, folder, modalities=modalities, workers=workers, progress=progress)
+        return load_features(folder)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """An evaluation with the means to show it.
+
+    Attributes
+    ----------
+    evaluation
+        The figures as :func:`pallor.evaluation.protocol.evaluate` computed them.
+    """
+
+    evaluation: Evaluation
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        return self.evaluation.metrics
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a model or baseline, with its scores and their intervals."""
+        return self.evaluation.table
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Out-of-fold predictions, one row a participant and session."""
+        return self.evaluation.predictions
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``metrics.json`` and ``predictions.csv``."""
+        self.evaluation.save(Path(folder))
+
+    def report(self, path: str | Path) -> Path:
+        """Write the self-contained HTML report and return its path."""
+        from pallor.report.html import write_report
+
+        write_report(self.evaluation, Path(path))
+        return Path(path)
+
+
+def evaluate(table: pd.DataFrame | str | Path, **options: Any) -> EvaluationResult:
+    """Evaluate what an estimate from these features is worth.
+
+    Parameters
+    ----------
+    table
+        A feature table, or the path of one; a cohort table gives the baselines alone.
+    **options
+        As in :func:`pallor.evaluation.protocol.evaluate`: ``group``, ``modalities``,
+        ``regressors``, ``folds``, ``repeats``, ``seed``, ``quick``, ``workers``.
+    """
+    from pallor.cohort.feature_table import read_table
+    from pallor.evaluation.protocol import evaluate as evaluate_table
+
+    frame = read_table(Path(table)) if isinstance(table, str | Path) else table
+    return EvaluationResult(evaluate_table(frame, **options))
+
+
+def train(table: pd.DataFrame | str | Path, **options: Any) -> Model:
+    """Train a model on a feature table.
+
+    Parameters
+    ----------
+    table
+        A feature table, or the path of one.
+    **options
+        As in :func:`pallor.models.training.train`: ``regressor``, ``modalities``,
+        ``demographics``, ``coverage``, ``seed``, ``quick``.
+    """
+    from pallor.cohort.feature_table import load_features
+    from pallor.models.training import train as train_model
+
+    frame = load_features(Path(table)) if isinstance(table, str | Path) else table
+    return train_model(frame, **options)
+
+
+def load_model(path: str | Path) -> Model:
+    """Load a model file; an altered one is refused, and no pickle is ever loaded."""
+    from pallor.models.bundle import load_model as load
+
+    return load(Path(path))

@@ -1,0 +1,85 @@
+"""The command line: parse, call, print. One file a command; its docstring is its manual."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from pallor.cli import (
+    check,
+    cohort,
+    demo,
+    evaluate,
+    extract,
+    features,
+    predict,
+    simulate,
+    train,
+    weights,
+)
+from pallor.cli.output import fail
+
+app = typer.Typer(
+    name="pallor",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+COMMANDS = {
+    "demo": demo.demo,
+    "check": check.check,
+    "simulate": simulate.simulate,
+    "cohort": cohort.cohort,
+    "extract": extract.extract,
+    "evaluate": evaluate.evaluate,
+    "train": train.train,
+    "predict": predict.predict,
+    "features": features.features,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(_command)
+app.add_typer(weights.app, name="weights")
+
+
+def _version(value: bool) -> None:
+    if value:
+        from pallor._version import __version__
+
+        typer.echo(f"pallor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Estimate the hemoglobin concentration of the blood from a facial video, and prove what
+    the estimate is worth.
+
+    Research use only. Not a medical device.
+    """  # noqa: D205, D400
+
+
+def main() -> None:
+    """Run the command line; errors of the user's input end in one line, not a traceback.
+
+    Exit status: 0 done, 1 an input cannot be used, 2 wrong usage, 130 interrupted.
+    """
+    from pallor.errors import PallorError
+
+    try:
+        app()
+    except PallorError as error:
+        fail(error)
+    except BrokenPipeError:
+        # The reader of a pipe went away (head, less): not an error of ours.
+        sys.stderr.close()
+        sys.exit(0)

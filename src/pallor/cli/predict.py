@@ -1,0 +1,50 @@
+"""``pallor predict``: a model and clips to estimates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pallor.cli.output import NOTICE, SIMULATED, print_json, say
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")],
+    clips: Annotated[list[str], typer.Argument(metavar="CLIP...", help="Videos or stills.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a clip.")] = False,
+    sex: Annotated[
+        str | None, typer.Option(help="female or male; of the person in all clips.")
+    ] = None,
+    age_years: Annotated[float | None, typer.Option("--age-years", min=0, max=120)] = None,
+    coverage: Annotated[
+        float | None, typer.Option(min=0.5, max=0.99, help="Of the interval; the model's own.")
+    ] = None,
+) -> None:
+    """Estimate the hemoglobin concentration (g/dL) with an interval.
+
+    A clip that the model cannot serve gets no number but a reason, and exit status 1; the
+    others are still estimated.
+    """
+    from pallor.models.bundle import load_model
+    from pallor.models.prediction import predict as predict_clip
+
+    loaded = load_model(model)
+    all_usable = True
+    for clip in clips:
+        estimate = predict_clip(loaded, clip, sex=sex, age_years=age_years, coverage=coverage)
+        all_usable &= estimate.usable
+        if json:
+            print_json(estimate.as_dict())
+        elif estimate.usable:
+            typer.echo(f"{clip}: {estimate.sentence()}")
+            if estimate.simulated:
+                say(SIMULATED)
+        for reason in estimate.reasons:
+            say(f"pallor: not usable: {reason.text}")
+        for warning in estimate.warnings:
+            say(f"pallor: warning: {warning.text}")
+    say(NOTICE)
+    if not all_usable:
+        raise typer.Exit(1)

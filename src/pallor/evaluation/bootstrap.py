@@ -1,0 +1,203 @@
+"""Percentile bootstrap over participants, vectorized over the resamples.
+
+A participant is drawn with all that belongs to them, because two clips of one person are
+not two observations. Every score is a function of sums over participants, so a resample
+is a vector of counts and all resamples together are one matrix product: counts
+``(resamples, participants)`` times sums ``(participants, sums)``. The same counts serve
+every model, which makes differences between models paired.
+
+Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pallor.evaluation.metrics import Interval
+
+FloatArray = NDArray[np.float64]
+
+_N, _Y, _YY, _P, _PP, _YP, _ABS, _SQ, _WITHIN = range(9)
+_CHUNK: Final = 500
+"""Resamples turned into float64 at once; keeps memory flat for large cohorts."""
+_DEFINED_SHARE: Final = 0.95
+"""An interval is NaN where a score is undefined in more than 5 % of the resamples."""
+
+
+def resample_counts(participants: int, resamples: int, seed: int) -> NDArray[np.uint16]:
+    """How often each participant is drawn in each resample.
+
+    Parameters
+    ----------
+    participants
+        Number of participants, who are drawn with replacement.
+    resamples
+        Number of resamples; 0 gives an empty array, hence intervals that are NaN.
+    seed
+        Of the random generator.
+
+    Returns
+    -------
+    ``(resamples, participants)``; every row sums to ``participants``.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.empty((resamples, participants), dtype=np.uint16)
+    for start in range(0, resamples, _CHUNK):
+        rows = min(_CHUNK, resamples - start)
+        drawn = rng.integers(0, participants, size=(rows, participants))
+        drawn += np.arange(rows)[:, None] * participants
+        flat = np.bincount(drawn.ravel(), minlength=rows * participants)
+        counts[start : start + rows] = flat.reshape(rows, participants)
+    return counts
+
+
+def participant_sums(
+    measured: FloatArray, predicted: FloatArray, participant: NDArray[np.intp], participants: int
+) -> FloatArray:
+    """Sum over the units of each participant what every score follows from.
+
+    Parameters
+    ----------
+    measured, predicted
+        g/dL, ``(units,)``.
+    participant
+        Index of each unit's participant, ``(units,)``, 0..participants-1.
+    participants
+        Number of participants.
+
+    Returns
+    -------
+    ``(participants, 9)``: sums of 1, y, y^2, p, p^2, y p, ``|p - y|``, ``(p - y)^2`` and
+    ``|p - y| <= 1``; y and p less one constant, lest the squares cancel.
+    """
+    center = float(np.mean(measured)) if measured.size else 0.0
+    y, p = measured - center, predicted - center
+    difference = np.abs(predicted - measured)
+    columns = (
+        np.ones_like(y), y, y * y, p, p * p, y * p, difference, difference**2,
+        (difference <= 1.0).astype(np.float64),
+    )  # fmt: skip
+    return np.stack(
+        [np.bincount(participant, weights=column, minlength=participants) for column in columns],
+        axis=-1,
+    )
+
+
+def _mae(s: FloatArray) -> FloatArray:
+    return s[..., _ABS] / s[..., _N]
+
+
+def _rmse(s: FloatArray) -> FloatArray:
+    return np.sqrt(s[..., _SQ] / s[..., _N])
+
+
+def _bias(s: FloatArray) -> FloatArray:
+    return (s[..., _P] - s[..., _Y]) / s[..., _N]
+
+
+def _within(s: FloatArray) -> FloatArray:
+    return s[..., _WITHIN] / s[..., _N]
+
+
+def _centered(s: FloatArray, square: int, first: int, second: int) -> FloatArray:
+    """Sum of products about the means; exact zeros where only rounding is left."""
+    value = s[..., square] - s[..., first] * s[..., second] / s[..., _N]
+    scale = np.abs(s[..., square])
+    return np.where(np.abs(value) <= 1e-13 * scale, 0.0, value)
+
+
+def _r(s: FloatArray) -> FloatArray:
+    product = _centered(s, _YY, _Y, _Y) * _centered(s, _PP, _P, _P)
+    return np.clip(
+        _centered(s, _YP, _Y, _P) / np.sqrt(np.where(product > 0, product, np.nan)), -1.0, 1.0
+    )
+
+
+def _r2(s: FloatArray) -> FloatArray:
+    total = _centered(s, _YY, _Y, _Y)
+    return 1.0 - s[..., _SQ] / np.where(total > 0, total, np.nan)
+
+
+SCORES: Mapping[str, Callable[[FloatArray], FloatArray]] = MappingProxyType(
+    {"mae": _mae, "rmse": _rmse, "r": _r, "r2": _r2, "bias": _bias, "within_1_g_dl": _within}
+)
+"""Scores as functions of sums ``(..., 9)``; ``pallor.evaluation.metrics`` says what each is."""
+
+
+def resampled_sums(counts: NDArray[np.uint16], sums: FloatArray) -> FloatArray:
+    """Sum each resample, ``(repeats, resamples, 9)``, from ``(repeats, participants, 9)``."""
+    out = np.empty((sums.shape[0], counts.shape[0], sums.shape[2]))
+    for start in range(0, counts.shape[0], _CHUNK):
+        weights = counts[start : start + _CHUNK].astype(np.float64)
+        out[:, start : start + _CHUNK] = weights @ sums
+    return out
+
+
+def percentile_interval(value: float, replicates: FloatArray) -> Interval:
+    """95 % percentile interval of the replicates around a value.
+
+    Replicates in which the score is undefined are passed over, but where that concerns
+    more than 5 % of them (or there are none) the ends are NaN.
+    """
+    defined = replicates[np.isfinite(replicates)]
+    if defined.size == 0 or defined.size < _DEFINED_SHARE * replicates.size:
+        return Interval(value)
+    low, high = np.quantile(defined, (0.025, 0.975))
+    return Interval(value, float(low), float(high))
+
+
+def _over_repeats(score: Callable[[FloatArray], FloatArray], sums: FloatArray) -> FloatArray:
+    """Score each repeat by itself, then average over the first axis."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(score(sums).mean(axis=0), dtype=np.float64)
+
+
+def scores_with_intervals(sums: FloatArray, counts: NDArray[np.uint16]) -> dict[str, Interval]:
+    """Every score of one model with its interval.
+
+    Parameters
+    ----------
+    sums
+        ``(repeats, participants, 9)`` of ``participant_sums``. A score is computed for
+        each repeat of the cross-validation and then averaged: predictions are never
+        averaged over repeats, which would score an ensemble that nobody trains.
+    counts
+        ``(resamples, participants)`` of ``resample_counts``.
+    """
+    observed = sums.sum(axis=1)
+    resampled = resampled_sums(counts, sums)
+    return {
+        name: percentile_interval(
+            float(_over_repeats(score, observed)), _over_repeats(score, resampled)
+        )
+        for name, score in SCORES.items()
+    }
+
+
+def paired_difference(
+    score: str, sums: FloatArray, reference: FloatArray, counts: NDArray[np.uint16]
+) -> Interval:
+    """Score of one model minus that of another, on the same resamples.
+
+    Parameters
+    ----------
+    score
+        A name of ``SCORES``.
+    sums, reference
+        ``(repeats, participants, 9)`` of the two models on the same units.
+    counts
+        ``(resamples, participants)``.
+    """
+    function = SCORES[score]
+    value = _over_repeats(function, sums.sum(axis=1)) - _over_repeats(
+        function, reference.sum(axis=1)
+    )
+    replicates = _over_repeats(function, resampled_sums(counts, sums)) - _over_repeats(
+        function, resampled_sums(counts, reference)
+    )
+    return percentile_interval(float(value), replicates)

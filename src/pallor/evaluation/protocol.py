@@ -1,0 +1,329 @@
+"""The protocol: from a feature table to numbers that can be trusted.
+
+Each modality alone and all together, under each regressor, always beside what sex and
+age alone would reach; participants never divided between training and test; copies found
+by content; intervals over participants. The model that counts is fixed beforehand
+(stacking on all modalities), never the best of the table.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pallor.errors import FeatureTableError, UsageError
+from pallor.evaluation.baselines import BASELINES, lacking
+from pallor.evaluation.copies import copy_groups, describe_copies, without_copies
+from pallor.evaluation.fitting import ModelFactory, Progress, Spec, Task, fused_regressor
+from pallor.evaluation.flow import participants_flow
+from pallor.evaluation.request import (
+    DEMOGRAPHICS,
+    HEADLINE,
+    Request,
+    columns_of_modalities,
+    features_of,
+    learners_of,
+    make_specs,
+    modalities_asked,
+)
+from pallor.evaluation.result import Evaluation, without_nan
+from pallor.evaluation.splits import make_plan
+from pallor.evaluation.study import Study, run_study
+from pallor.evaluation.unit import OUTCOME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PACKAGES: Final = (
+    "numpy", "pandas", "scipy", "scikit-learn", "xgboost-cpu", "xgboost",
+)  # fmt: skip
+
+
+def _left_out(table: pd.DataFrame, modalities: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
+    hemoglobin = table[OUTCOME].to_numpy(dtype=np.float64, na_value=np.nan)
+    reasons = {"no hemoglobin value": ~np.isfinite(hemoglobin)}
+    columns = columns_of_modalities(table, [name for name in modalities if name != DEMOGRAPHICS])
+    if columns:
+        values = table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
+        reasons["no feature could be computed"] = ~np.isfinite(values).any(axis=1)
+    return reasons
+
+
+def _versions() -> dict[str, str]:
+    from pallor._version import __version__
+
+    versions = {"pallor": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _is_simulated(table: pd.DataFrame) -> bool:
+    marked = "simulated" in table.columns and bool(table["simulated"].fillna(False).any())
+    method = table.get("reference_method")
+    return marked or (method is not None and bool((method == "simulated").any()))
+
+
+def _outcome(table: pd.DataFrame, measured: NDArray[np.float64]) -> dict[str, Any]:
+    methods: dict[str, int] = {}
+    if "reference_method" in table.columns:
+        counted = table["reference_method"].fillna("unknown").value_counts()
+        methods = {str(name): int(count) for name, count in counted.items()}
+    return {
+        "mean": float(measured.mean()),
+        "sd": float(measured.std(ddof=1)),
+        "minimum": float(measured.min()),
+        "maximum": float(measured.max()),
+        "reference_methods": methods,
+    }
+
+
+def _task(table: pd.DataFrame, request: Request) -> Task:
+    from pallor.cohort.folds import components
+
+    numbers = components(table)
+    plan = make_plan(
+        table,
+        numbers,
+        protocol=request.protocol,
+        group=request.group,
+        seed=request.seed,
+        folds=request.folds,
+        repeats=request.repeats,
+    )
+    return Task(
+        features=features_of(table, request.all_specs),
+        outcome=table[OUTCOME].to_numpy(dtype=np.float64),
+        components=numbers,
+        plan=plan,
+        specs=request.all_specs,
+        factory=request.factory,
+        seed=request.seed,
+        quick=request.quick,
+    )
+
+
+def _scores(study: Study, table: pd.DataFrame, request: Request) -> dict[str, Any]:
+    """Everything that is said of a set of rows, with copies or without."""
+    headline = request.headline
+    incremental = None
+    if request.incremental is not None and "baseline:sex_age" in study.predicted:
+        incremental = study.r2_gain(request.incremental.name, "baseline:sex_age")
+    return {
+        "participants": study.units.participants,
+        "clips": len(table),
+        "units": len(study.units.measured),
+        "models": [
+            {
+                "modalities": list(spec.modalities),
+                "regressor": spec.regressor,
+                "name": spec.name,
+                **study.scores(spec.name),
+            }
+            for spec in request.all_specs
+        ],
+        "baselines": study.baselines(),
+        "incremental_r2": incremental,
+        "agreement": None if headline is None else study.agreement(headline.name),
+        "held_out": None if headline is None else study.by_held_out(headline.name),
+    }
+
+
+def _values(table: pd.DataFrame, column: str) -> list[str]:
+    if column not in table.columns:
+        return []
+    return sorted(table[column].dropna().astype(str).unique())
+
+
+def _notes(table: pd.DataFrame, request: Request) -> list[str]:
+    notes = []
+    for name, baseline in BASELINES.items():
+        absent = lacking(baseline, table)
+        if absent:
+            notes.append(
+                f"Baseline {name} is left out: the table has no {' and no '.join(absent)}."
+            )
+    if not request.specs:
+        notes.append("The table holds no features: only the baselines are scored.")
+    elif request.incremental is None:
+        notes.append(
+            "The incremental R2 is left out: it needs the sex and the age of the participants"
+            f" and the regressor {HEADLINE}."
+        )
+    kinds = _values(table, "input_kind")
+    if len(kinds) > 1:
+        notes.append(f"Kinds of input are mixed: {', '.join(kinds)}. Evaluate each by itself.")
+    if len(_values(table, "simulated")) > 1:
+        notes.append("Simulated and real clips are mixed: the scores say nothing about either.")
+    return notes
+
+
+def _call(protocol: str, request: Request) -> str:
+    group = f", group={request.group!r}" if request.group else ""
+    return (
+        f"pallor.evaluate(table, protocol={protocol!r}{group}, modalities={request.modalities!r},"
+        f" quick={request.quick}, seed={request.seed}, repeats={request.repeats},"
+        f" folds={request.folds}, bootstrap={request.bootstrap}, unit={request.unit!r})"
+    )
+
+
+def evaluate(
+    table: pd.DataFrame,
+    *,
+    protocol: str = "nested",
+    group: str | None = None,
+    regressors: Sequence[str] = ("xgboost", "random_forest", "stacking"),
+    modalities: Sequence[str] | None = None,
+    quick: bool = False,
+    seed: int = 0,
+    repeats: int | None = None,
+    folds: int | None = None,
+    bootstrap: int = 2000,
+    unit: str = "participant_session",
+    progress: Progress | None = None,
+    workers: int = 1,
+    command: str | None = None,
+    model_factory: ModelFactory = fused_regressor,
+) -> Evaluation:
+    """Find out what estimates from these features are worth.
+
+    Parameters
+    ----------
+    table
+        Feature table, one row a clip; or a cohort table without features, for which only
+        the baselines are scored. Rows without ``hemoglobin_g_dl`` are left out and counted.
+    protocol
+        ``nested``, ``quick``, ``group`` or ``fold``, see ``pallor.evaluation.splits``.
+        ``group`` is taken for granted where ``group`` names a column.
+    group
+        ``site``, ``camera`` or ``session``: each of its values is held out in turn.
+    regressors
+        Names of ``pallor.models.regressors.REGRESSORS``.
+    modalities
+        Default: all that the table holds; ``demographics`` may be asked for besides.
+    quick
+        Small models, and with ``nested`` the splits of ``quick``.
+    seed
+        Decides splits, models and resamples; equal seeds give equal results, whatever
+        the number of workers.
+    repeats, folds
+        Instead of the protocol's own numbers.
+    bootstrap
+        Resamples of participants behind each interval.
+    unit
+        ``participant_session``: predictions for the clips of one participant and session
+        are averaged before scoring. ``clip``: every clip counts by itself.
+    progress
+        Called after each fit with the number done, the number in all, and a label.
+    workers
+        Processes to fit in.
+    command
+        The command line, for the record.
+    model_factory
+        Makes the models; for experiments with others.
+
+    Returns
+    -------
+    The evaluation, with ``metrics`` and ``predictions``.
+
+    Raises
+    ------
+    UsageError
+        For names and numbers that do not make sense.
+    FeatureTableError
+        If the table lacks what was asked for, or participants.
+    """
+    if OUTCOME not in table.columns or "participant_id" not in table.columns:
+        raise FeatureTableError(
+            f"the table needs the columns participant_id and {OUTCOME}: add them to the cohort"
+            " table and extract again"
+        )
+    if bootstrap < 0 or workers < 1 or seed < 0:
+        raise UsageError("bootstrap and seed must be 0 or more, workers 1 or more")
+    if group is not None and protocol in ("nested", "quick"):
+        protocol = "group"
+    elif quick and protocol == "nested":
+        protocol = "quick"
+    chosen = modalities_asked(table, modalities)
+    learners = learners_of(regressors)
+    flow = participants_flow(table, _left_out(table, chosen))
+    rows = table.loc[flow.scored].reset_index(drop=True)
+    incremental = None
+    if chosen and HEADLINE in learners and not lacking(BASELINES["sex_age"], rows):
+        everything = tuple(dict.fromkeys((DEMOGRAPHICS, *chosen)))
+        incremental = Spec(
+            everything, HEADLINE, learners[HEADLINE], columns_of_modalities(table, everything)
+        )
+    request = Request(
+        protocol, group, seed, folds, repeats, bootstrap, unit, quick or protocol == "quick",
+        workers, model_factory, chosen, make_specs(table, chosen, learners), incremental,
+    )  # fmt: skip
+    return _evaluate(rows, flow.account, request, progress, command)
+
+
+def _evaluate(
+    rows: pd.DataFrame,
+    account: dict[str, Any],
+    request: Request,
+    progress: Progress | None,
+    command: str | None,
+) -> Evaluation:
+    notes = _notes(rows, request)
+    task = _task(rows, request)
+    groups = copy_groups(rows)
+    unique, unique_task = None, None
+    if groups:
+        unique = rows.loc[without_copies(rows, groups)].reset_index(drop=True)
+        try:
+            unique_task = _task(unique, request)
+        except FeatureTableError as error:
+            notes.append(f"There are no scores without the copies: {error}.")
+    total = len(task.jobs) + (len(unique_task.jobs) if unique_task else 0)
+    finished = 0
+
+    def done(label: str) -> None:
+        nonlocal finished
+        finished += 1
+        if progress is not None:
+            progress(finished, total, label)
+
+    run: Callable[[pd.DataFrame, Task], Study] = lambda part, work: run_study(  # noqa: E731
+        part, work, unit=request.unit, bootstrap=request.bootstrap, workers=request.workers,
+        done=done,
+    )  # fmt: skip
+    study = run(rows, task)
+    without = None
+    if unique is not None and unique_task is not None:
+        without = _scores(run(unique, unique_task), unique, request)
+    headline = request.headline
+    metrics = {
+        "simulated": _is_simulated(rows),
+        "protocol": request.protocol,
+        "splits": {
+            "folds": task.plan.folds,
+            "repeats": task.plan.repeats,
+            "group": task.plan.group,
+            "quick": request.quick,
+            "bootstrap": request.bootstrap,
+            "unit": request.unit,
+        },
+        "headline": None if headline is None else headline.name,
+        **_scores(study, rows, request),
+        "duplicates": describe_copies(rows, groups),
+        "without_duplicates": without,
+        "flow": account,
+        "outcome": _outcome(rows, study.units.measured),
+        "seed": request.seed,
+        "versions": _versions(),
+        "command": command or _call(request.protocol, request),
+        "notes": [*notes, *task.plan.notes],
+    }
+    return Evaluation(without_nan(metrics), study.frame())

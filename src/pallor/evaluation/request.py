@@ -1,0 +1,161 @@
+"""What an evaluation is asked for: which models, on which columns, under which protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pallor.errors import FeatureTableError, UsageError
+from pallor.evaluation.fitting import ModelFactory, Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DEMOGRAPHICS: Final = "demographics"
+HEADLINE: Final = "stacking"
+"""The regressor whose score on all modalities is the result, fixed before any is seen."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, checked; the same for the scoring with and without copies.
+
+    Attributes
+    ----------
+    protocol, group, seed, folds, repeats, bootstrap, unit, quick, workers
+        As in ``evaluate``.
+    factory
+        Makes the models.
+    modalities
+        Those that are evaluated.
+    specs
+        The models of the table.
+    incremental
+        Stacking on sex, age and all modalities; None where that cannot be fitted.
+    """
+
+    protocol: str
+    group: str | None
+    seed: int
+    folds: int | None
+    repeats: int | None
+    bootstrap: int
+    unit: str
+    quick: bool
+    workers: int
+    factory: ModelFactory
+    modalities: tuple[str, ...]
+    specs: tuple[Spec, ...]
+    incremental: Spec | None
+
+    @property
+    def all_specs(self) -> tuple[Spec, ...]:
+        """Models of the table, and the one of the incremental R2 where it is another."""
+        if self.incremental is None or self.incremental in self.specs:
+            return self.specs
+        return (*self.specs, self.incremental)
+
+    @property
+    def headline(self) -> Spec | None:
+        """Stacking on all modalities, where it was asked for."""
+        for spec in self.specs:
+            if spec.modalities == self.modalities and spec.regressor == HEADLINE:
+                return spec
+        return None
+
+
+def modalities_asked(table: pd.DataFrame, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Settle which modalities are evaluated, in the registry's order.
+
+    Parameters
+    ----------
+    table
+        Feature or cohort table.
+    asked
+        Names; None for all that the table holds. ``demographics`` only when named.
+
+    Raises
+    ------
+    FeatureTableError
+        If the table lacks one of them.
+    """
+    from pallor.cohort.feature_table import modalities_of
+
+    held = list(modalities_of(table))
+    if asked is None:
+        return tuple(name for name in held if name != DEMOGRAPHICS)
+    unknown = [name for name in asked if name not in held and name != DEMOGRAPHICS]
+    if unknown:
+        raise FeatureTableError(
+            f"the table holds no features of {', '.join(unknown)}, only of"
+            f" {', '.join(held) or 'none'}: extract them, or ask for others"
+        )
+    # One order whatever order was typed, so that names of models are stable.
+    return tuple(name for name in (DEMOGRAPHICS, *held) if name in asked)
+
+
+def learners_of(regressors: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Look up what each regressor is made of.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or none is given.
+    """
+    from pallor.models.regressors import REGRESSORS
+
+    unknown = [name for name in regressors if name not in REGRESSORS]
+    if unknown or not regressors:
+        raise UsageError(
+            f"regressors {', '.join(unknown) or '(none)'} are unknown; choose from"
+            f" {', '.join(REGRESSORS)}"
+        )
+    return {name: tuple(REGRESSORS[name]) for name in dict.fromkeys(regressors)}
+
+
+def columns_of_modalities(table: pd.DataFrame, modalities: Sequence[str]) -> tuple[str, ...]:
+    """Name the feature columns of several modalities, in their order."""
+    from pallor.cohort.feature_table import feature_columns
+    from pallor.models.preprocessing import DEMOGRAPHIC_COLUMNS
+
+    return tuple(
+        column
+        for name in modalities
+        for column in (
+            DEMOGRAPHIC_COLUMNS if name == DEMOGRAPHICS else feature_columns(table, name)
+        )
+    )
+
+
+def make_specs(
+    table: pd.DataFrame, modalities: tuple[str, ...], learners: dict[str, tuple[str, ...]]
+) -> tuple[Spec, ...]:
+    """Plan the table: each modality alone and all together, under each regressor."""
+    sets: list[tuple[str, ...]] = [(name,) for name in modalities]
+    if len(modalities) > 1:
+        sets.append(modalities)
+    return tuple(
+        Spec(chosen, regressor, names, columns_of_modalities(table, chosen))
+        for chosen in sets
+        for regressor, names in learners.items()
+    )
+
+
+def features_of(table: pd.DataFrame, specs: Sequence[Spec]) -> pd.DataFrame:
+    """Gather the columns that the models need, sex and age included where one asks.
+
+    Returns
+    -------
+    ``(rows, columns)`` with the index 0, 1, ...
+    """
+    import pandas as pd
+
+    from pallor.models.preprocessing import DEMOGRAPHIC_COLUMNS, demographic_features
+
+    columns = list(dict.fromkeys(column for spec in specs for column in spec.columns))
+    measured = [column for column in columns if column not in DEMOGRAPHIC_COLUMNS]
+    parts = [table[measured]]
+    if len(measured) < len(columns):
+        parts.append(demographic_features(table))
+    return pd.concat(parts, axis=1)[columns].reset_index(drop=True)

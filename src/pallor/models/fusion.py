@@ -1,0 +1,400 @@
+"""Late fusion: one member for each modality and learner, joined on out-of-fold predictions.
+
+What sex and age say (a straight line, where the ``demographics`` modality is asked for; the
+mean otherwise) comes first and always counts in full. Members are fitted to what it leaves
+over, from features out of which sex and age have been regressed as well, and their sum is
+shrunk toward zero. Modalities of noise therefore leave the estimate where sex and age put it,
+and what is gained over sex and age is what the modalities add.
+
+No row is ever judged by something that was fitted on its group: members predict it from the
+other inner folds; and for `FusedRegressor.oof_prediction_` the candidate of each member and
+the weights are chosen without its fold, too. (Those weights rest on out-of-fold predictions of
+other rows, whose members have seen it. This second-order trace of it is common to every
+cross-fitted stack; scores that are quoted come from an outer cross-validation.)
+
+Importing this module imports scikit-learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from pallor.errors import FeatureTableError, UsageError
+from pallor.models.meta import Fold, tune_sum
+from pallor.models.preprocessing import (
+    DEMOGRAPHICS,
+    columns_of,
+    matrix,
+    partial_out,
+    prepare,
+    varying_columns,
+    without_demographics,
+)
+from pallor.models.regressors import LEARNERS, Candidate, Learner, Size
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+
+
+class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Regression of hemoglobin on the features of several modalities, fused late.
+
+    Parameters
+    ----------
+    modalities
+        Names of modalities; their features are the columns ``modality.*``. ``demographics``
+        stands for sex and age (`pallor.models.preprocessing.demographic_features`).
+    learners
+        Names in `pallor.models.regressors.LEARNERS`; every modality gets each of them.
+    inner_splits
+        Grouped folds inside the rows given to `fit`; fewer where there are fewer groups.
+    seed
+        Of folds and learners.
+    quick
+        No tuning and fewer trees.
+    n_jobs
+        Threads; the result does not depend on it.
+
+    Attributes
+    ----------
+    columns_ : dict of str to list of str
+        Columns of each modality in the order of training.
+    member_names_ : list of str
+        ``modality/learner``; a modality without a column that varies has no member.
+    candidates_ : dict of str to dict
+        Which candidate of its learner's grid each member took.
+    weights_ : ndarray
+        Weight of each member; not negative.
+    intercept_ : float
+        Added to the weighted sum, g/dL.
+    members_ : dict of str to Pipeline
+        Members of positive weight, refitted on all rows.
+    offset_ : estimator
+        Linear regression on the demographics, or the mean.
+    inner_folds_ : list of (train, test)
+        Row positions. No group straddles a fold.
+    oof_ : ndarray
+        Out-of-fold prediction of every member in g/dL, ``(rows, members)``.
+    oof_prediction_ : ndarray
+        Out-of-fold prediction of the fused regressor in g/dL, ``(rows,)``.
+    """
+
+    def __init__(
+        self,
+        modalities: Sequence[str] = ("color",),
+        learners: Sequence[str] = ("xgboost",),
+        inner_splits: int = 5,
+        seed: int = 0,
+        quick: bool = False,
+        n_jobs: int = 1,
+    ) -> None:
+        self.modalities = modalities
+        self.learners = learners
+        self.inner_splits = inner_splits
+        self.seed = seed
+        self.quick = quick
+        self.n_jobs = n_jobs
+
+    def fit(self, X: pd.DataFrame, y: Any, groups: Any) -> FusedRegressor:
+        """Fit on rows of a feature table.
+
+        Parameters
+        ----------
+        X
+            Table with the modalities' columns, one row a clip; NaN where undefined.
+        y
+            Hemoglobin in g/dL, ``(rows,)``.
+        groups
+            What must stay together, ``(rows,)``: `pallor.cohort.folds.components`.
+
+        Returns
+        -------
+        FusedRegressor
+            Itself. The order of the rows does not matter.
+
+        Raises
+        ------
+        FeatureTableError
+            A modality has no columns, or y or groups do not fit.
+        UsageError
+            A modality or learner is named twice, unknown, or none is named.
+        """
+        self._check_parameters()
+        target = np.asarray(y, dtype=np.float64)
+        labels = np.asarray(groups)
+        if target.shape != (len(X),) or labels.shape != (len(X),):
+            raise FeatureTableError(
+                f"{len(X)} rows need as many outcomes and groups, got {target.shape} and "
+                f"{labels.shape}"
+            )
+        if not np.isfinite(target).all():
+            raise FeatureTableError("the outcome holds gaps: leave those rows out before fitting")
+        self.columns_ = {name: columns_of(list(X.columns), name) for name in self.modalities}
+        for name, columns in self.columns_.items():
+            if not columns:
+                raise FeatureTableError(
+                    f"the table has no features of modality {name}: extract it, or leave it out"
+                )
+        data = {name: matrix(X, columns) for name, columns in self.columns_.items()}
+
+        order = _canonical_order(data, target)
+        _, first, inverse = np.unique(labels[order], return_index=True, return_inverse=True)
+        relabeled = np.argsort(np.argsort(first))[inverse]
+        back = np.argsort(order)
+        self._fit_ordered({k: v[order] for k, v in data.items()}, target[order], relabeled)
+        self.inner_folds_ = [(np.sort(order[a]), np.sort(order[b])) for a, b in self.inner_folds_]
+        self.oof_ = self.oof_[back]
+        self.oof_prediction_ = self.oof_prediction_[back]
+        return self
+
+    def _check_parameters(self) -> None:
+        unknown = [name for name in self.learners if name not in LEARNERS]
+        if unknown:
+            raise UsageError(f"unknown learner {unknown[0]}: choose from {', '.join(LEARNERS)}")
+        if not self.modalities or not self.learners:
+            raise UsageError("name at least one modality and one learner")
+        for names in (self.modalities, self.learners):
+            if len(set(names)) != len(names):
+                raise UsageError(f"a name is given twice: {', '.join(names)}")
+
+    def _fit_ordered(self, data: dict[str, Floats], y: Floats, groups: NDArray[Any]) -> None:
+        from joblib import Parallel, delayed
+
+        from pallor.cohort.folds import grouped_folds
+
+        demographics = data.pop(DEMOGRAPHICS, None)
+        usable = {name: values for name, values in data.items() if varying_columns(values)}
+        splits = min(self.inner_splits, len(np.unique(groups)))
+        folds = grouped_folds(groups, y, splits, self.seed)
+        self.inner_folds_ = folds
+        jobs = [(name, fold) for name in usable for fold in folds]
+        # Threads: the learners' compiled code releases the lock, and each runs on one thread.
+        predictions = Parallel(n_jobs=self.n_jobs, prefer="threads")(
+            delayed(self._out_of_fold)(usable[name], demographics, y, *fold) for name, fold in jobs
+        )
+        offset = np.empty_like(y)
+        for train, test in folds:
+            base = _fit_offset(demographics, y, train)
+            offset[test] = _offset(base, demographics, test)
+        grids = self._grids()
+        tried: dict[str, Floats] = {}  # member -> (rows, candidates)
+        for name in usable:
+            for learner, grid in grids.items():
+                tried[f"{name}/{learner}"] = np.empty((len(y), len(grid)))
+        for (name, (_, test)), of_learner in zip(jobs, predictions, strict=True):
+            for learner, values in of_learner.items():
+                tried[f"{name}/{learner}"][test] = values
+        self.member_names_ = list(tried)
+        self._join(tried, offset, y)
+        self._refit(usable, demographics, y)
+
+    def _grids(self) -> dict[str, tuple[Candidate, ...]]:
+        return {
+            name: LEARNERS[name].grid[:1] if self.quick else LEARNERS[name].grid
+            for name in self.learners
+        }
+
+    def _out_of_fold(
+        self,
+        values: Floats,
+        demographics: Floats | None,
+        y: Floats,
+        train: NDArray[np.intp],
+        test: NDArray[np.intp],
+    ) -> dict[str, Floats]:
+        """Return, for each learner, predictions of every candidate ``(test rows, candidates)``."""
+        base = _fit_offset(demographics, y, train)
+        left_over = y[train] - _offset(base, demographics, train)
+        inputs, held_out = values[train], values[test]
+        if demographics is not None:
+            known = _without_gaps(base, demographics)
+            coefficients = partial_out(inputs, known[train])
+            inputs = without_demographics(inputs, known[train], coefficients)
+            held_out = without_demographics(held_out, known[test], coefficients)
+        grids = self._grids()
+        if not varying_columns(inputs):
+            return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
+        result, prepared = {}, {}
+        for name, grid in grids.items():
+            learner = LEARNERS[name]
+            if learner.preparation not in prepared:
+                pipeline = prepare(learner.preparation, inputs, self.seed)
+                both = pipeline.transform(inputs), pipeline.transform(held_out)
+                prepared[learner.preparation] = both
+            train_values, test_values = prepared[learner.preparation]
+            columns = [
+                self._fit_learner(learner, train_values, left_over, c).predict(test_values)
+                for c in grid
+            ]
+            result[name] = np.column_stack(columns).astype(np.float64)
+        return result
+
+    def _fit_learner(
+        self, learner: Learner, values: Floats, target: Floats, candidate: Candidate
+    ) -> Any:
+        size = Size(rows=values.shape[0], columns=values.shape[1], quick=self.quick)
+        return learner.build(size, self.seed, 1, candidate).fit(values, target)
+
+    def _join(self, tried: Mapping[str, Floats], offset: Floats, y: Floats) -> None:
+        """Choose candidates and weights; the cross-fitted ones for the out-of-fold prediction."""
+        left_over = y - offset
+        everything = np.arange(len(y))
+        self.oof_prediction_ = np.empty_like(y)
+        for position, (_, test) in enumerate(self.inner_folds_):
+            rest = np.setdiff1d(everything, test)
+            members = _chosen(tried, _best(tried, left_over, rest), len(y))
+            others = [fold for i, fold in enumerate(self.inner_folds_) if i != position]
+            weights, intercept = self._weigh(members, left_over, rest, others)
+            self.oof_prediction_[test] = offset[test] + intercept + members[test] @ weights
+        best = _best(tried, left_over, everything)
+        grids = self._grids()
+        self.candidates_ = {
+            name: dict(grids[name.split("/")[1]][index]) for name, index in best.items()
+        }
+        members = _chosen(tried, best, len(y))
+        self.weights_, self.intercept_ = self._weigh(
+            members, left_over, everything, self.inner_folds_
+        )
+        self.oof_ = members + offset[:, None]
+
+    def _weigh(
+        self,
+        members: Floats,
+        left_over: Floats,
+        rows: NDArray[np.intp],
+        folds: Sequence[Fold],
+    ) -> tuple[Floats, float]:
+        if members.shape[1] == 0:
+            return np.zeros(0), 0.0
+        if members.shape[1] == 1 and DEMOGRAPHICS not in self.modalities:
+            return np.ones(1), 0.0
+        within = [
+            (np.searchsorted(rows, np.setdiff1d(rows, test)), np.searchsorted(rows, test))
+            for _, test in ((a, np.sort(b)) for a, b in folds)
+        ]
+        if len(within) < 2:
+            return np.zeros(members.shape[1]), 0.0
+        joined = tune_sum(members[rows], left_over[rows], within)
+        return joined.weights, joined.intercept
+
+    def _refit(self, usable: Mapping[str, Floats], demographics: Floats | None, y: Floats) -> None:
+        everything = np.arange(len(y))
+        self.offset_ = _fit_offset(demographics, y, everything)
+        left_over = y - _offset(self.offset_, demographics, everything)
+        self.partial_: dict[str, Floats] = {}
+        self.members_: dict[str, Any] = {}
+        positive = [
+            n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0
+        ]
+        prepared: dict[tuple[str, str], tuple[Any, Floats]] = {}
+        for name in positive:
+            modality, learner_name = name.split("/")
+            learner = LEARNERS[learner_name]
+            key = (modality, learner.preparation)
+            if key not in prepared:
+                inputs = usable[modality]
+                if demographics is not None:
+                    known = _without_gaps(self.offset_, demographics)
+                    self.partial_[modality] = partial_out(inputs, known)
+                    inputs = without_demographics(inputs, known, self.partial_[modality])
+                pipeline = prepare(learner.preparation, inputs, self.seed)
+                prepared[key] = pipeline, pipeline.transform(inputs)
+            pipeline, values = prepared[key]
+            fitted = self._fit_learner(learner, values, left_over, self.candidates_[name])
+            self.members_[name] = _pipeline(pipeline, fitted)
+
+    def predict(self, X: pd.DataFrame) -> Floats:
+        """Predict hemoglobin in g/dL for rows of a feature table.
+
+        Parameters
+        ----------
+        X
+            Table with the columns of training; others are ignored.
+
+        Returns
+        -------
+        ndarray
+            ``(rows,)``.
+
+        Raises
+        ------
+        FeatureTableError
+            A column of training is absent or not numeric.
+        """
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(self, "weights_")
+        demographics = None
+        if DEMOGRAPHICS in self.columns_:
+            demographics = matrix(X, self.columns_[DEMOGRAPHICS])
+        rows = np.arange(len(X))
+        total = _offset(self.offset_, demographics, rows) + self.intercept_
+        weights = dict(zip(self.member_names_, self.weights_, strict=True))
+        inputs: dict[str, Floats] = {}
+        for name, member in self.members_.items():
+            modality = name.split("/")[0]
+            if modality not in inputs:
+                inputs[modality] = matrix(X, self.columns_[modality])
+                if demographics is not None:
+                    inputs[modality] = without_demographics(
+                        inputs[modality],
+                        _without_gaps(self.offset_, demographics),
+                        self.partial_[modality],
+                    )
+            total = total + weights[name] * member.predict(inputs[modality])
+        return np.asarray(total, dtype=np.float64)
+
+
+def _canonical_order(data: Mapping[str, Floats], y: Floats) -> NDArray[np.intp]:
+    """Order rows by a hash of what they hold, so that the order of the file cannot matter."""
+    table = np.ascontiguousarray(np.column_stack([y, *data.values()]))
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in table]
+    return np.asarray(sorted(range(len(y)), key=digests.__getitem__), dtype=np.intp)
+
+
+def _fit_offset(demographics: Floats | None, y: Floats, rows: NDArray[np.intp]) -> Any:
+    from sklearn.dummy import DummyRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    if demographics is None:
+        return DummyRegressor(strategy="mean").fit(np.zeros((len(rows), 1)), y[rows])
+    imputer = SimpleImputer(strategy="mean", keep_empty_features=True)
+    return make_pipeline(imputer, LinearRegression()).fit(demographics[rows], y[rows])
+
+
+def _offset(base: Any, demographics: Floats | None, rows: NDArray[np.intp]) -> Floats:
+    values = np.zeros((len(rows), 1)) if demographics is None else demographics[rows]
+    return np.asarray(base.predict(values), dtype=np.float64)
+
+
+def _without_gaps(base: Any, demographics: Floats) -> Floats:
+    return np.asarray(base[0].transform(demographics), dtype=np.float64)
+
+
+def _best(tried: Mapping[str, Floats], target: Floats, rows: NDArray[np.intp]) -> dict[str, int]:
+    return {
+        name: int(np.argmin(np.square(values[rows] - target[rows, None]).mean(axis=0)))
+        for name, values in tried.items()
+    }
+
+
+def _chosen(tried: Mapping[str, Floats], best: Mapping[str, int], rows: int) -> Floats:
+    columns = [values[:, best[name]] for name, values in tried.items()]
+    return np.column_stack(columns) if columns else np.zeros((rows, 0))
+
+
+def _pipeline(prepared: Any, fitted: Any) -> Any:
+    """Join a fitted preparation (shared between members) and a fitted learner."""
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("prepare", prepared), ("learner", fitted)])

@@ -1,0 +1,140 @@
+"""The base learners, and the named regressors that are made of them.
+
+A learner is built for a matrix of a given shape and comes with a small grid of candidates;
+which candidate is taken is decided by grouped inner folds (`pallor.models.fusion`), never by
+the rows that are scored. The targets that learners see are deviations in g/dL from the mean
+or from what sex and age say, so all of them start from zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Candidate = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a learner may know before it is built.
+
+    Attributes
+    ----------
+    rows, columns
+        Shape of its training matrix after preparation.
+    quick
+        Fewer trees.
+    """
+
+    rows: int
+    columns: int
+    quick: bool = False
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A base learner.
+
+    Attributes
+    ----------
+    preparation
+        Name in `pallor.models.preprocessing.PREPARATIONS` of the steps before it.
+    build
+        ``(size, seed, n_jobs, candidate) -> estimator``, not fitted.
+    grid
+        Candidates for tuning; the first is the default, which is taken where nothing is tuned.
+    """
+
+    preparation: str
+    build: Callable[[Size, int, int, Candidate], Any]
+    grid: tuple[Candidate, ...]
+
+
+def _columns_a_split(size: Size) -> int:
+    # A third of the columns (Breiman, Mach Learn 2001;45:5, for regression), but no more than
+    # 40: an embedding has thousands, nearly copies of each other, and the time grows with them.
+    return max(1, min(40, -(-size.columns // 3)))
+
+
+def _xgboost(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+    from xgboost import XGBRegressor
+
+    return XGBRegressor(
+        n_estimators=100 if size.quick else 300,
+        learning_rate=0.08 if size.quick else 0.04,
+        tree_method="hist",
+        max_bin=64,
+        subsample=0.8,
+        colsample_bytree=min(0.5, max(150.0, 0.02 * size.columns) / size.columns),
+        min_child_weight=3.0,
+        reg_lambda=5.0,
+        base_score=0.0,
+        n_jobs=n_jobs,
+        random_state=seed,
+        **candidate,
+    )
+
+
+def _random_forest(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(
+        n_estimators=60 if size.quick else 200,
+        max_features=_columns_a_split(size),
+        n_jobs=n_jobs,
+        random_state=seed,
+        **candidate,
+    )
+
+
+def _extra_trees(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    return ExtraTreesRegressor(
+        n_estimators=60 if size.quick else 200,
+        max_features=_columns_a_split(size),
+        n_jobs=n_jobs,
+        random_state=seed,
+        **candidate,
+    )
+
+
+def _svr(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.svm import SVR
+
+    return SVR(kernel="rbf", gamma="scale", epsilon=0.2, **candidate)
+
+
+def _ridge(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.linear_model import Ridge
+
+    # The penalty is stated for one row and one column: on standardized columns the
+    # eigenvalues of the Gram matrix grow with both.
+    shrinkage = float(candidate["shrinkage"])
+    return Ridge(alpha=shrinkage * size.rows)
+
+
+LEARNERS: dict[str, Learner] = {
+    "xgboost": Learner("raw", _xgboost, ({"max_depth": 3}, {"max_depth": 1})),
+    "random_forest": Learner(
+        "imputed", _random_forest, ({"min_samples_leaf": 4}, {"min_samples_leaf": 12})
+    ),
+    "extra_trees": Learner(
+        "imputed", _extra_trees, ({"min_samples_leaf": 4}, {"min_samples_leaf": 12})
+    ),
+    "svr": Learner("components", _svr, ({"C": 1.0}, {"C": 0.3}, {"C": 4.0})),
+    "ridge": Learner(
+        "components",
+        _ridge,
+        ({"shrinkage": 1.0}, {"shrinkage": 0.01}, {"shrinkage": 0.1}, {"shrinkage": 10.0}),
+    ),
+}
+"""Base learners by name."""
+
+REGRESSORS: dict[str, tuple[str, ...]] = {
+    "xgboost": ("xgboost",),
+    "random_forest": ("random_forest",),
+    "stacking": ("random_forest", "xgboost", "extra_trees", "svr", "ridge"),
+}
+"""The regressors that users name: which learners each modality gets."""

@@ -1,0 +1,143 @@
+"""A person before a camera: the frames of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pallor.simulation.camera import CODE_STEPS, Camera, code_table, white_balanced_rgb
+from pallor.simulation.face import Face
+from pallor.simulation.optics import reflectance
+from pallor.simulation.physiology import Person, PulseTrain, pulse_shape
+from pallor.simulation.portrait import Image
+
+DELAY_S: Mapping[str, float] = {"skin": 0.0, "lips": 0.015, "lower_lids": 0.005, "sclera": 0.0}
+"""Arrival of the pulse wave after that in the skin of the face, seconds."""
+
+PULSE_PROBE = 0.01
+"""Volume pulse at which the color response is computed; it is linear for a few percent."""
+
+
+def albedo(person: Person) -> dict[str, NDArray[np.float64]]:
+    """Linear white-balanced R, G, B of each of a person's tissues at rest, ``(3,)`` each."""
+    hb = person.rendered_hemoglobin_g_dl
+    return {n: white_balanced_rgb(reflectance(t, hb)) for n, t in person.tissues.items()}
+
+
+def pulse_response(person: Person) -> dict[str, NDArray[np.float64]]:
+    """Relative change of R, G, B of each tissue per unit of volume pulse, ``(3,)`` each.
+
+    Negative: more blood is darker.
+    """
+    hb = person.rendered_hemoglobin_g_dl
+    response = {}
+    for name, tissue in person.tissues.items():
+        rest, full = white_balanced_rgb(reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE]))
+        response[name] = (full / rest - 1.0) / PULSE_PROBE
+    return response
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that is fixed during a clip.
+
+    Attributes
+    ----------
+    still
+        Linear sensor values of the resting face, ``(size, size, 3)`` float32.
+    responses
+        For each tissue the change of ``still`` per unit of volume pulse.
+    noise_sigma
+        Standard deviation of the sensor noise, as ``still``.
+    head
+        How much of the head's movement a pixel takes part in, ``(size, size)``, 0..1.
+    """
+
+    still: Image
+    responses: Mapping[str, Image]
+    noise_sigma: Image
+    head: Image
+
+
+def make_scene(person: Person, face: Face, camera: Camera) -> Scene:
+    """Color a face, light it, and look at it through a camera.
+
+    Exposure adapts to the skin by about half, as automatic exposure does on a face in
+    front of a background.
+    """
+    colors = albedo(person)
+    brightness = float(colors["skin"] @ [0.2126, 0.7152, 0.0722])
+    gains = camera.gains() * (0.25 / brightness) ** 0.5
+    still = (face.paint(colors) * gains).astype(np.float32)
+    responses = {}
+    for name, change in pulse_response(person).items():
+        weight = face.masks[name][..., None] * face.shading[name]
+        responses[name] = (weight * (colors[name] * change * gains)).astype(np.float32)
+    size = still.shape[0]
+    unit = np.linspace(-1.0, 1.0, size, dtype=np.float32)
+    radius = np.hypot(unit[None, :], unit[:, None])
+    head = np.clip((1.0 - radius) / 0.4, 0.0, 1.0)
+    head = (head * head * (3.0 - 2.0 * head)).astype(np.float32)
+    return Scene(still, responses, camera.noise_sigma(still), head)
+
+
+def tissue_volumes(person: Person, pulse: PulseTrain) -> dict[str, NDArray[np.float64]]:
+    """Volume pulse of each tissue over time, ``(frames,)`` each: the pulse, delayed."""
+    plain = pulse_shape(pulse.phase, person.notch)
+    late = {
+        name: pulse_shape(pulse.phase - delay * person.heart_rate_bpm / 60.0, person.notch)
+        for name, delay in DELAY_S.items()
+    }
+    return {name: pulse.volume + person.volume_pulse * (late[name] - plain) for name in late}
+
+
+def render(
+    scene: Scene,
+    volumes: Mapping[str, NDArray[np.float64]],
+    motion: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Iterator[NDArray[np.uint8]]:
+    """Render the frames of a clip.
+
+    Parameters
+    ----------
+    scene
+        What is in the picture.
+    volumes
+        Volume pulse of each tissue, ``(frames,)`` each.
+    motion
+        Head movement, ``(frames, 3)``, see `face.head_motion`.
+    rng
+        Random generator of the noise.
+
+    Yields
+    ------
+    numpy.ndarray
+        ``(size, size, 3)`` uint8 gamma-encoded RGB.
+    """
+    import cv2
+
+    size = scene.still.shape[0]
+    grid_y, grid_x = np.mgrid[:size, :size].astype(np.float32)
+    arm_x, arm_y = scene.head * (grid_x - size / 2), scene.head * (grid_y - size / 2)
+    # Fresh noise for every pixel of every frame costs as much as all the rest; a window
+    # into a four times larger field, elsewhere in each frame, does the same.
+    field = rng.standard_normal((2 * size, 2 * size, 3), dtype=np.float32)
+    table = code_table()
+    for index in range(len(motion)):
+        linear = scene.still.copy()
+        for name, response in scene.responses.items():
+            cv2.scaleAdd(response, float(volumes[name][index]), linear, linear)
+        dx, dy, tilt = (float(v) for v in motion[index])
+        map_x = grid_x - dx * scene.head + tilt * arm_y
+        map_y = grid_y - dy * scene.head - tilt * arm_x
+        linear = cv2.remap(linear, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        top, left = rng.integers(0, size, 2)
+        noise = field[top : top + size, left : left + size]
+        linear += noise * scene.noise_sigma
+        np.clip(linear, 0.0, 1.0, out=linear)
+        linear *= CODE_STEPS - 1
+        yield table[linear.astype(np.uint16)]
