@@ -210,7 +210,7 @@ def _parse(raw: RawTable, root: Path, where: str) -> Cohort:
             values, bad, sentences = _hemoglobin(column, numbers, raw.row_numbers)
             problems += bad
             whole += sentences
-            column = "hemoglobin_g_dl"  # noqa: PLW2901
+            column = "hemoglobin_g_dl"
         columns[column] = _SERIES[RULES[column].kind](values)
     given = [column for column in UNITS if column in raw.frame]
     if len(given) > 1:

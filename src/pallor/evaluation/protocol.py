@@ -9,7 +9,7 @@ by content; intervals over participants. The model that counts is fixed beforeha
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
@@ -295,10 +295,16 @@ def _evaluate(
         if progress is not None:
             progress(finished, total, label)
 
-    run: Callable[[pd.DataFrame, Task], Study] = lambda part, work: run_study(  # noqa: E731
-        part, work, unit=request.unit, bootstrap=request.bootstrap, workers=request.workers,
-        done=done,
-    )  # fmt: skip
+    def run(part: pd.DataFrame, work: Task) -> Study:
+        return run_study(
+            part,
+            work,
+            unit=request.unit,
+            bootstrap=request.bootstrap,
+            workers=request.workers,
+            done=done,
+        )
+
     study = run(rows, task)
     without = None
     if unique is not None and unique_task is not None:

@@ -15,20 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pallor.features import colorspace
+from pallor.features.color_quantities import MOMENTS, QUANTITIES, QUARTILES_AND_TAILS, documentation
 from pallor.features.colorspace import LINEAR_FLOOR
-from pallor.features.modality import FeatureDoc, Modality
+from pallor.features.modality import Modality
 from pallor.features.statistics import (
     MIN_PIXELS,
     circular_mean_and_std,
     circular_median,
     entropy,
     mean_and_std,
+    means,
     moments,
     nan_median,
     nan_std,
@@ -56,167 +59,6 @@ PAIRS: Final[tuple[tuple[str, str], ...]] = (
 TISSUE_PAIR: Final = ("tissue_reddest", "tissue_palest")
 """Quarters of a region still's pixels with the highest and the lowest ln(R/G)."""
 
-_MOMENTS = ("mean", "std", "skewness", "kurtosis")
-_PERCENTILES = ("p5", "p25", "p50", "p75", "p95")
-_ALL = (*_MOMENTS, *_PERCENTILES, "entropy", "temporal_std")
-_SRGB = "IEC 61966-2-1; channel statistics are the common ground of the field"
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One measured quantity of a region, with its statistics and its documentation."""
-
-    name: str
-    statistics: tuple[str, ...]
-    description: str
-    formula: str
-    unit: str
-    source: str
-
-
-QUANTITIES: Final[tuple[Quantity, ...]] = (
-    Quantity("red", _ALL, "Red as stored.", "R', sRGB-encoded", "0..255", _SRGB),
-    Quantity("green", _ALL, "Green as stored.", "G', sRGB-encoded", "0..255", _SRGB),
-    Quantity("blue", _ALL, "Blue as stored.", "B', sRGB-encoded", "0..255", _SRGB),
-    Quantity(
-        "linear_red", ("mean",), "Red light.", "R = decode(R' / 255)", "0..1", "IEC 61966-2-1"
-    ),
-    Quantity(
-        "linear_green", ("mean",), "Green light.", "G = decode(G' / 255)", "0..1", "IEC 61966-2-1"
-    ),
-    Quantity(
-        "linear_blue", ("mean",), "Blue light.", "B = decode(B' / 255)", "0..1", "IEC 61966-2-1"
-    ),
-    Quantity(
-        "hue",
-        ("mean", "std"),
-        "Hue; red is 0, gray pixels have none.",
-        "HSV hexagon on R', G', B', circular statistics",
-        "degree",
-        "Smith 1978, SIGGRAPH; Mardia 1972, Statistics of Directional Data",
-    ),
-    Quantity(
-        "saturation", ("mean", "std"), "HSV saturation.", "(max - min) / max", "0..1", "Smith 1978"
-    ),
-    Quantity("value", ("mean",), "HSV value.", "max(R', G', B') / 255", "0..1", "Smith 1978"),
-    Quantity("lab_l", ("mean", "std"), "Lightness L*.", "116 f(Y/Yn) - 16", "1", "CIE 15, D65, 2°"),
-    Quantity(
-        "lab_a",
-        ("mean", "std", "skewness", "p25", "p50", "p75"),
-        "Redness against greenness a*.",
-        "500 (f(X/Xn) - f(Y/Yn))",
-        "1",
-        "CIE 15, D65, 2°",
-    ),
-    Quantity(
-        "lab_b",
-        ("mean", "std"),
-        "Yellowness against blueness b*.",
-        "200 (f(Y/Yn) - f(Z/Zn))",
-        "1",
-        "CIE 15, D65, 2°",
-    ),
-    Quantity("luma", ("mean",), "Luma.", "0.299 R' + 0.587 G' + 0.114 B'", "0..255", "BT.601"),
-    Quantity("cb", ("mean",), "Blue difference.", "128 + (B' - Y) / 1.772", "0..255", "BT.601"),
-    Quantity("cr", ("mean",), "Red difference.", "128 + (R' - Y) / 1.402", "0..255", "BT.601"),
-    Quantity(
-        "chroma_r", ("mean",), "Red chromaticity.", "R / (R + G + B), linear", "0..1", "CIE 15"
-    ),
-    Quantity(
-        "chroma_g", ("mean",), "Green chromaticity.", "G / (R + G + B), linear", "0..1", "CIE 15"
-    ),
-    Quantity(
-        "log_rg",
-        ("mean", "std", "skewness", *_PERCENTILES, "temporal_std"),
-        "Difference of absorbance, green minus red: rises with blood.",
-        "ln R - ln G, linear, pixel by pixel",
-        "1",
-        "Beer-Lambert law",
-    ),
-    Quantity(
-        "log_gb",
-        ("mean", "std", "p50", "temporal_std"),
-        "Difference of absorbance, blue minus green: rises with melanin.",
-        "ln G - ln B, linear, pixel by pixel",
-        "1",
-        "Beer-Lambert law",
-    ),
-    Quantity(
-        "log_rb",
-        ("mean",),
-        "Difference of absorbance, blue minus red.",
-        "ln R - ln B, linear, pixel by pixel",
-        "1",
-        "Beer-Lambert law",
-    ),
-    Quantity(
-        "ratio_rg", ("of_means",), "Red over green as stored.", "mean R' / mean G'", "1", "common"
-    ),
-    Quantity(
-        "ratio_rb", ("of_means",), "Red over blue as stored.", "mean R' / mean B'", "1", "common"
-    ),
-    Quantity(
-        "ratio_gb", ("of_means",), "Green over blue as stored.", "mean G' / mean B'", "1", "common"
-    ),
-    Quantity(
-        "rg_index",
-        ("of_means",),
-        "Red-green contrast, bounded.",
-        "(R - G) / (R + G) of the linear means",
-        "-1..1",
-        "normalized difference",
-    ),
-    Quantity(
-        "ei",
-        ("mean",),
-        "Erythema index.",
-        "100 (log10 R - log10 G), linear",
-        "1",
-        "Dawson et al. 1980, Phys Med Biol 25:695; Yamamoto et al. 2008, Skin Res Technol 14:26",
-    ),
-    Quantity(
-        "mi",
-        ("mean",),
-        "Melanin index; moves with exposure too.",
-        "100 log10(1 / R), linear",
-        "1",
-        "Yamamoto et al. 2008, Skin Res Technol 14:26",
-    ),
-    Quantity(
-        "ita",
-        ("of_means",),
-        "Individual typology angle; NaN where b* <= 0.",
-        "atan2(L* - 50, b*) of the means",
-        "degree",
-        "Chardon et al. 1991, Int J Cosmet Sci 13:191",
-    ),
-    Quantity(
-        "high_hue",
-        ("share",),
-        "High hue ratio: share of strongly red pixels.",
-        f"|hue| <= {colorspace.HUE_LIMIT_DEG:g} degrees "
-        f"and saturation > {colorspace.SATURATION_FLOOR:g}",
-        "0..1",
-        "Chen, Miaou, Bian 2016, Comput Methods Programs Biomed 137:125; thresholds ours",
-    ),
-    Quantity(
-        "melanin",
-        ("mean",),
-        "Melanin by unmixing of optical densities, relative.",
-        "row 1 of UNMIXING times (-ln R, -ln G, -ln B)",
-        "volume fraction of the epidermis",
-        "after Tsumura et al. 1999, J Opt Soc Am A 16:2169; columns from a reflectance model",
-    ),
-    Quantity(
-        "hemoglobin",
-        ("mean",),
-        "Blood content times its hemoglobin by unmixing of optical densities, relative.",
-        "row 2 of UNMIXING times (-ln R, -ln G, -ln B)",
-        "ln of the blood content",
-        "after Tsumura et al. 1999, J Opt Soc Am A 16:2169; columns from a reflectance model",
-    ),
-)
-
 LOG_KEYS: Final = (
     "log_rg.mean",
     "log_rg.p50",
@@ -231,26 +73,32 @@ LOG_KEYS: Final = (
 _KEYS = tuple(f"{q.name}.{s}" for q in QUANTITIES for s in q.statistics if s != "temporal_std")
 _TEMPORAL = tuple(q.name for q in QUANTITIES if "temporal_std" in q.statistics)
 
-# Rows of the channel block: the first four get their whole distribution.
-_DISTRIBUTIONS = ("red", "green", "blue", "lab_a")
+_SRGB_CHANNELS = ("red", "green", "blue")
+_DISTRIBUTIONS = (*_SRGB_CHANNELS, "lab_a")
 _SPREADS = ("lab_l", "lab_b", "saturation")
-_MEANS = ("linear_red", "linear_green", "linear_blue", "value", "luma", "cb", "cr")
-_CHROMA = ("chroma_r", "chroma_g")
-_CHANNELS = (*_DISTRIBUTIONS, *_SPREADS, *_MEANS, *_CHROMA)
+_LINEAR = ("linear_red", "linear_green", "linear_blue")
+_MEANS = ("value", "chroma_r", "chroma_g", *_LINEAR)
+
+
+def _floored_log(linear: Floats) -> Floats:
+    result: Floats = np.log(np.maximum(linear, LINEAR_FLOOR))
+    return result
+
 
 _LINEAR_OF_CODE = colorspace.srgb_to_linear(np.arange(256) / 255.0)
-_LOG_PAIRS = np.array([[1.0, -1.0, 0.0], [0.0, 1.0, -1.0], [1.0, 0.0, -1.0]])
+_LOG_OF_CODE = _floored_log(_LINEAR_OF_CODE)
 _DECADE = 100.0 / np.log(10.0)
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Channels of all pixels of one sample; the last axis is the pixel."""
+    """Channels of the pixels of one sample, ``(channels, n)``, regions one after the other."""
 
-    channels: Floats
+    distributions: Floats
+    spreads: Floats
+    means: Floats
     hue: Floats
-    saturated_red: NDArray[np.bool_]
-    logs: Floats
+    log_rgb: Floats
     bright: NDArray[np.bool_]
 
 
@@ -268,7 +116,10 @@ def region_features(rgb: ArrayLike) -> dict[str, float]:
         ``{quantity.statistic: value}``; NaN for fewer than `MIN_PIXELS` pixels.
     """
     block = _block(np.asarray(rgb))
-    return _describe(block, slice(0, block.hue.size))
+    bounds = [0, block.hue.size]
+    described = _plain_features(block, bounds)
+    described |= _log_features(block.log_rgb, block.bright, bounds)
+    return {key: float(described[key][0]) for key in _KEYS}
 
 
 def compute(recording: Recording) -> dict[str, float]:
@@ -287,201 +138,174 @@ def compute(recording: Recording) -> dict[str, float]:
     """
     is_region = recording.input_kind is InputKind.REGION_STILL
     regions = ("tissue",) if is_region else tuple(REGIONS)
-    pairs = (TISSUE_PAIR,) if is_region else PAIRS
-    places = (*regions, TISSUE_PAIR[0]) if is_region else regions
-    names = [f"{place}.{key}" for place in regions for key in _KEYS]
-    names += [f"{place}.{key}" for place in places[len(regions) :] for key in LOG_KEYS]
-    names += [f"{a}_minus_{b}.{key}" for a, b in pairs for key in LOG_KEYS]
+    parts = TISSUE_PAIR if is_region else ("cheeks",)
+    places = (*regions, *parts)
 
-    per_sample = [_sample_features(s.pixels, regions, pairs) for s in recording.samples]
-    table = np.array([[f.get(n, np.nan) for n in names] for f in per_sample], dtype=np.float64)
-    table = (
-        table.reshape(len(per_sample), len(names))
-        if per_sample
-        else np.full((1, len(names)), np.nan)
-    )
+    samples = max(len(recording.samples), 1)
+    plain = np.full((samples, len(regions), len(_KEYS)), np.nan)
+    logs = np.full((samples, len(places), len(LOG_KEYS)), np.nan)
+    for i, sample in enumerate(recording.samples):
+        _measure(sample.pixels, places, plain[i], logs[i])
+
+    names = [f"{region}.{key}" for region in regions for key in _KEYS]
+    columns = [plain.reshape(samples, -1)]
+    if is_region:
+        names += [f"{parts[0]}.{key}" for key in LOG_KEYS]
+        columns.append(logs[:, len(regions)])
+    for a, b in (TISSUE_PAIR,) if is_region else PAIRS:
+        names += [f"{a}_minus_{b}.{key}" for key in LOG_KEYS]
+        columns.append(logs[:, places.index(a)] - logs[:, places.index(b)])
+    table = np.hstack(columns)
+
     values = dict(zip(names, nan_median(table).tolist(), strict=True))
-    column = {name: i for i, name in enumerate(names)}
-    for region in regions:
-        hue = f"{region}.hue.mean"
-        values[hue] = circular_median(table[:, column[hue]])
-
     moving = [f"{region}.{quantity}" for region in regions for quantity in _TEMPORAL]
-    spread = nan_std(table[:, [column[f"{m}.mean"] for m in moving]])
+    spread = nan_std(table[:, [names.index(f"{m}.mean") for m in moving]])
     values.update(zip((f"{m}.temporal_std" for m in moving), spread.tolist(), strict=True))
+    for r, region in enumerate(regions):
+        values[f"{region}.hue.mean"] = circular_median(plain[:, r, _KEYS.index("hue.mean")])
     return {f"color.{name}": value for name, value in values.items()}
 
 
-def _sample_features(
+def _measure(
     pixels: Mapping[str, NDArray[np.uint8]],
-    regions: Sequence[str],
-    pairs: Sequence[tuple[str, str]],
-) -> dict[str, float]:
-    """Features of one sample; what is not visible is absent."""
+    places: Sequence[str],
+    plain: Floats,
+    logs: Floats,
+) -> None:
+    """Fill ``(regions, keys)`` and ``(places, log keys)`` for one sample.
+
+    What is not visible stays as it is. All regions are converted and reduced together: at a
+    thousand pixels a region, the number of calls costs more than the number of pixels.
+    """
+    regions = places[: len(plain)]
     visible = [r for r in regions if r in pixels and len(pixels[r]) >= MIN_PIXELS]
     if not visible:
-        return {}
-    # one conversion for all regions: the cost of a call outweighs that of a thousand pixels
+        return
     block = _block(np.concatenate([pixels[r] for r in visible]))
-    ends = np.cumsum([len(pixels[r]) for r in visible]).tolist()
-    where = {r: slice(end - len(pixels[r]), end) for r, end in zip(visible, ends, strict=True)}
+    bounds = np.cumsum([0, *(len(pixels[r]) for r in visible)]).tolist()
+    index = {r: np.arange(a, b) for r, (a, b) in zip(visible, pairwise(bounds), strict=True)}
+    index |= _parts(block, index)
 
-    described = {place: _describe(block, place_slice) for place, place_slice in where.items()}
-    features = {f"{p}.{key}": v for p, keys in described.items() for key, v in keys.items()}
-    compared: dict[str, dict[str, float]] = dict(described)
-    cheeks = [where[r] for r in ("left_cheek", "right_cheek") if r in where]
-    if cheeks:
-        index = np.concatenate([np.arange(s.start, s.stop) for s in cheeks])
-        compared["cheeks"] = _log_features(block.logs[:, index], block.bright[index])
-    if "tissue" in where:
-        compared |= _quarters(block)
-        features |= {f"{TISSUE_PAIR[0]}.{key}": compared[TISSUE_PAIR[0]][key] for key in LOG_KEYS}
-    for a, b in pairs:
-        if a in compared and b in compared:
-            for key in LOG_KEYS:
-                features[f"{a}_minus_{b}.{key}"] = compared[a][key] - compared[b][key]
-    return features
+    chosen = np.concatenate(list(index.values()))
+    log_bounds = np.cumsum([0, *(len(i) for i in index.values())]).tolist()
+    of_logs = _log_features(block.log_rgb[:, chosen], block.bright[chosen], log_bounds)
+    described = _plain_features(block, bounds)
+    described |= {key: values[: len(visible)] for key, values in of_logs.items()}
+    plain[[regions.index(r) for r in visible]] = np.array([described[k] for k in _KEYS]).T
+    logs[[places.index(p) for p in index]] = np.array([of_logs[k] for k in LOG_KEYS]).T
+
+
+def _parts(block: _Block, index: Mapping[str, NDArray[np.intp]]) -> dict[str, NDArray[np.intp]]:
+    """Pixels of the places made out of regions.
+
+    Both cheeks together; and of a region still the reddest and the palest quarter: vessels and
+    the tissue between them share camera and light, so their difference is a contrast of blood
+    within one picture that needs no white reference.
+    """
+    cheeks = [index[r] for r in ("left_cheek", "right_cheek") if r in index]
+    parts = {"cheeks": np.concatenate(cheeks)} if cheeks else {}
+    if "tissue" in index and 2 * np.count_nonzero(block.bright) >= block.bright.size:
+        usable = np.flatnonzero(block.bright)
+        log_rg = block.log_rgb[0, usable] - block.log_rgb[1, usable]
+        order = usable[np.argsort(log_rg, kind="stable")]
+        quarter = order.size // 4
+        reddest, palest = TISSUE_PAIR
+        parts |= {reddest: order[order.size - quarter :], palest: order[:quarter]}
+    return parts
 
 
 def _block(rgb: NDArray[np.generic]) -> _Block:
     """Convert ``(n, 3)`` pixels into all channels at once."""
-    # column by column in memory, as every conversion below walks along single channels
-    encoded = np.asarray(rgb.astype(np.float64), order="F")
-    if rgb.dtype == np.uint8:
-        linear = np.asfortranarray(_LINEAR_OF_CODE[rgb])
+    # channel by channel in memory, as every conversion walks along single channels
+    codes = np.ascontiguousarray(rgb.T)
+    encoded = codes / 255.0
+    if codes.dtype == np.uint8:
+        linear, log_rgb = _LINEAR_OF_CODE[codes], _LOG_OF_CODE[codes]
     else:
-        linear = colorspace.srgb_to_linear(encoded / 255.0)
-    hsv = colorspace.rgb_to_hsv(encoded / 255.0)
-    lab = colorspace.linear_to_lab(linear)
-    total = linear.sum(axis=1)
-    chroma = linear[:, :2] / np.where(total > 0, total, np.nan)[:, None]
-    bright = linear.min(axis=1) >= LINEAR_FLOOR
-    channels = np.empty((len(_CHANNELS), len(rgb)))
-    channels[:3] = encoded.T
-    channels[3] = lab[:, 1]
-    channels[4], channels[5], channels[6] = lab[:, 0], lab[:, 2], hsv[:, 1]
-    channels[7:10] = linear.T
-    channels[10] = hsv[:, 2]
-    channels[11:14] = colorspace.rgb_to_ycbcr(encoded).T
-    channels[14:] = chroma.T
+        linear = colorspace.srgb_to_linear(encoded)
+        log_rgb = _floored_log(linear)
+    hsv = colorspace.rgb_to_hsv(encoded.T)
+    lab = colorspace.linear_to_lab(linear.T)
+    total = linear[0] + linear[1] + linear[2]
+    chroma = linear[:2] / np.where(total > 0, total, np.nan)
+    red = colorspace.high_hue(hsv[:, 0], hsv[:, 1])
     return _Block(
-        channels=channels,
+        distributions=np.vstack([codes, lab[:, 1]]),
+        spreads=np.vstack([lab[:, 0], lab[:, 2], hsv[:, 1]]),
+        means=np.vstack([hsv[:, 2], chroma, linear, red]),
         hue=hsv[:, 0],
-        saturated_red=colorspace.high_hue(hsv[:, 0], hsv[:, 1]),
-        logs=np.log(np.maximum(linear, LINEAR_FLOOR)).T,
-        bright=bright,
+        log_rgb=log_rgb,
+        bright=np.minimum(np.minimum(linear[0], linear[1]), linear[2]) >= LINEAR_FLOOR,
     )
 
 
-def _describe(block: _Block, place: slice) -> dict[str, float]:
-    """Every key of `_KEYS` for one region."""
-    channels = block.channels[:, place]
-    if channels.shape[1] < MIN_PIXELS:
-        return dict.fromkeys(_KEYS, float("nan"))
-    d = len(_DISTRIBUTIONS)
-    s = d + len(_SPREADS)
-    out: dict[str, float] = {}
-    for statistic, row in zip(_MOMENTS, moments(channels[:d]), strict=True):
-        out |= {f"{q}.{statistic}": v for q, v in zip(_DISTRIBUTIONS, row.tolist(), strict=True)}
-    for statistic, row in zip(_PERCENTILES, percentiles(channels[:d]), strict=True):
-        out |= {f"{q}.{statistic}": v for q, v in zip(_DISTRIBUTIONS, row.tolist(), strict=True)}
-    bits = entropy(channels[:3], 0.0, 256.0)
-    out |= {f"{q}.entropy": v for q, v in zip(("red", "green", "blue"), bits.tolist(), strict=True)}
-    for statistic, row in zip(("mean", "std"), mean_and_std(channels[d:s]), strict=True):
-        out |= {f"{q}.{statistic}": v for q, v in zip(_SPREADS, row.tolist(), strict=True)}
-    means = channels[s:].mean(axis=1)
-    out |= {f"{q}.mean": v for q, v in zip((*_MEANS, *_CHROMA), means.tolist(), strict=True)}
+def _plain_features(block: _Block, bounds: Sequence[int]) -> dict[str, Floats]:
+    """Every key of `_KEYS` that needs no logarithm, ``(regions,)`` each."""
+    of_all = dict(zip(MOMENTS, moments(block.distributions, bounds), strict=True))
+    of_all |= zip(QUARTILES_AND_TAILS, percentiles(block.distributions, bounds=bounds), strict=True)
+    out = {f"{q}.{s}": rows[i] for s, rows in of_all.items() for i, q in enumerate(_DISTRIBUTIONS)}
+    bits = entropy(block.distributions[:3], 0.0, 256.0, bounds=bounds)
+    out |= {f"{q}.entropy": bits[i] for i, q in enumerate(_SRGB_CHANNELS)}
+    mean, std = mean_and_std(block.spreads, bounds)
+    out |= {f"{q}.mean": mean[i] for i, q in enumerate(_SPREADS)}
+    out |= {f"{q}.std": std[i] for i, q in enumerate(_SPREADS)}
+    averages = means(block.means, bounds)
+    out |= {f"{q}.mean": averages[i] for i, q in enumerate(_MEANS)}
+    out["high_hue.share"] = averages[-1]
+    # luma and color differences are linear in R'G'B', so their means are those of the means
+    ycbcr = colorspace.rgb_to_ycbcr(np.array([out[f"{c}.mean"] for c in _SRGB_CHANNELS]).T)
+    out |= {f"{q}.mean": ycbcr[:, i] for i, q in enumerate(("luma", "cb", "cr"))}
+    out["hue.mean"], out["hue.std"] = circular_mean_and_std(block.hue, bounds)
 
-    out["hue.mean"], out["hue.std"] = circular_mean_and_std(block.hue[place])
-    out["high_hue.share"] = float(block.saturated_red[place].mean())
-    out |= _of_means(out)
-    out |= _log_features(block.logs[:, place], block.bright[place])
-    return {key: out[key] for key in _KEYS}
-
-
-def _of_means(out: Mapping[str, float]) -> dict[str, float]:
-    red, green, blue = (out[f"{c}.mean"] for c in ("red", "green", "blue"))
-    index = colorspace.red_green_index(out["linear_red.mean"], out["linear_green.mean"])
-    angle = colorspace.individual_typology_angle(out["lab_l.mean"], out["lab_b.mean"])
-    return {
-        "ratio_rg.of_means": _ratio(red, green),
-        "ratio_rb.of_means": _ratio(red, blue),
-        "ratio_gb.of_means": _ratio(green, blue),
-        "rg_index.of_means": float(index),
-        "ita.of_means": float(angle),
-    }
+    red, green, blue = (
+        np.where(out[f"{c}.mean"] > 0, out[f"{c}.mean"], np.nan) for c in _SRGB_CHANNELS
+    )
+    out["ratio_rg.of_means"] = red / green
+    out["ratio_rb.of_means"] = red / blue
+    out["ratio_gb.of_means"] = green / blue
+    out["rg_index.of_means"] = colorspace.red_green_index(
+        out["linear_red.mean"], out["linear_green.mean"]
+    )
+    out["ita.of_means"] = colorspace.individual_typology_angle(out["lab_l.mean"], out["lab_b.mean"])
+    return out
 
 
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator > 0 else float("nan")
-
-
-def _log_features(logs: Floats, bright: NDArray[np.bool_]) -> dict[str, float]:
-    """Statistics of log ratios from ``(3, n)`` ln R, ln G, ln B of one region."""
+def _log_features(
+    log_rgb: Floats, bright: NDArray[np.bool_], bounds: Sequence[int]
+) -> dict[str, Floats]:
+    """Every key of `_KEYS` that is made of logarithms, ``(regions,)`` each."""
     if not bright.all():
-        keep = 2 * np.count_nonzero(bright) >= bright.size
-        logs = logs[:, bright] if keep else logs[:, :0]
-    ratios = _LOG_PAIRS @ logs
-    mean, std, skewness, _ = (m.tolist() for m in moments(ratios))
-    quantiles = percentiles(ratios[:2])
-    density = -logs.mean(axis=1) if logs.shape[1] >= MIN_PIXELS else np.full(3, np.nan)
-    melanin, hemoglobin, _ = colorspace.unmix(density).tolist()
+        counts = np.diff(bounds)
+        kept = np.array([bright[a:b].sum() for a, b in pairwise(bounds)])
+        stands = 2 * kept >= counts
+        use = bright & np.repeat(stands, counts)
+        log_rgb = log_rgb[:, use]
+        bounds = np.cumsum([0, *np.where(stands, kept, 0)]).tolist()
+    ratios = log_rgb[:2] - log_rgb[1:]
+    (rg,), (rg_std,), (rg_skewness,), _ = moments(ratios[:1], bounds)
+    (gb,), (gb_std,) = mean_and_std(ratios[1:], bounds)
+    quantiles = percentiles(ratios, bounds=bounds)
+    density = -means(log_rgb, bounds)
+    melanin, hemoglobin, _ = colorspace.unmix(density.T).T
     return {
-        "log_rg.mean": mean[0],
-        "log_rg.std": std[0],
-        "log_rg.skewness": skewness[0],
-        **{f"log_rg.{p}": v for p, v in zip(_PERCENTILES, quantiles[:, 0].tolist(), strict=True)},
-        "log_gb.mean": mean[1],
-        "log_gb.std": std[1],
-        "log_gb.p50": float(quantiles[2, 1]),
-        "log_rb.mean": mean[2],
-        "ei.mean": _DECADE * mean[0],
-        "mi.mean": _DECADE * float(density[0]),
+        "log_rg.mean": rg,
+        "log_rg.std": rg_std,
+        "log_rg.skewness": rg_skewness,
+        **{f"log_rg.{p}": quantiles[i, 0] for i, p in enumerate(QUARTILES_AND_TAILS)},
+        "log_gb.mean": gb,
+        "log_gb.std": gb_std,
+        "log_gb.p50": quantiles[QUARTILES_AND_TAILS.index("p50"), 1],
+        "log_rb.mean": rg + gb,
+        "ei.mean": _DECADE * rg,
+        "mi.mean": _DECADE * density[0],
         "melanin.mean": melanin,
         "hemoglobin.mean": hemoglobin,
     }
 
 
-def _quarters(block: _Block) -> dict[str, dict[str, float]]:
-    """Log features of the reddest and the palest quarter of a region still.
-
-    Vessels and the tissue between them share camera and light, so their difference is a
-    contrast of blood within one picture, without any white reference.
-    """
-    keep = np.flatnonzero(block.bright)
-    if 2 * keep.size < block.bright.size:
-        keep = keep[:0]
-    order = keep[np.argsort(block.logs[0, keep] - block.logs[1, keep], kind="stable")]
-    quarter = order.size // 4
-    return {
-        place: _log_features(block.logs[:, chosen], block.bright[chosen])
-        for place, chosen in zip(
-            TISSUE_PAIR, (order[order.size - quarter :], order[:quarter]), strict=True
-        )
-    }
-
-
-def _docs() -> tuple[FeatureDoc, ...]:
-    of_region = [
-        FeatureDoc(
-            f"color.{{region}}.{q.name}.{{statistic}}", q.description, q.formula, q.unit, q.source
-        )
-        for q in QUANTITIES
-    ]
-    difference = FeatureDoc(
-        "color.{region}_minus_{reference}.{quantity}.{statistic}",
-        "Difference of a log quantity between two regions of the same picture: the color and "
-        "the strength of the light cancel.",
-        "quantity(region) - quantity(reference)",
-        "that of the quantity",
-        "von Kries 1902; lips against sclera after Wemyss et al. 2023, PLOS ONE 18:e0281736",
-    )
-    return (*of_region, difference)
-
-
 MODALITY: Final = Modality(
     name="color",
     compute=compute,
-    docs=_docs(),
+    docs=documentation(),
     input_kinds=frozenset(InputKind),
 )

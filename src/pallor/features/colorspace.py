@@ -127,11 +127,11 @@ def rgb_to_hsv(rgb: ArrayLike) -> Floats:
     r, g, b = x[..., 0], x[..., 1], x[..., 2]
     value = np.maximum(np.maximum(r, g), b)
     chroma = value - np.minimum(np.minimum(r, g), b)
-    c = np.where(chroma > 0, chroma, np.nan)
-    hue = np.where(
-        value == r, (g - b) / c, np.where(value == g, 2.0 + (b - r) / c, 4.0 + (r - g) / c)
-    )
-    degrees = np.mod(60.0 * hue, 360.0)
+    # the sextant's own difference of channels and its hue, chosen before the one division
+    is_red, is_green = value == r, value == g
+    difference = np.where(is_red, g - b, np.where(is_green, b - r, r - g))
+    corner = np.where(is_red, 360.0 * (g < b), np.where(is_green, 120.0, 240.0))
+    degrees = corner + 60.0 * difference / np.where(chroma > 0, chroma, np.nan)
     # a tiny negative hue rounds up to 360 itself, which is 0
     degrees = np.where(degrees >= 360.0, 0.0, degrees)
     saturation = chroma / np.where(value > 0, value, 1.0)
@@ -274,7 +274,7 @@ def high_hue(
     Parameters
     ----------
     hue
-        Degrees, any turn; NaN (gray) is not red.
+        Degrees, [0, 360); NaN (gray) is not red.
     saturation
         HSV saturation, 0..1.
     hue_limit
@@ -287,8 +287,8 @@ def high_hue(
     ndarray of bool
         Same shape.
     """
-    distance = np.abs(180.0 - np.mod(180.0 - np.asarray(hue, dtype=np.float64), 360.0))
-    result: NDArray[np.bool_] = (distance <= hue_limit) & (
+    h = np.asarray(hue, dtype=np.float64)
+    result: NDArray[np.bool_] = ((h <= hue_limit) | (h >= 360.0 - hue_limit)) & (
         np.asarray(saturation, dtype=np.float64) > saturation_floor
     )
     return result

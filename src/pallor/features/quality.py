@@ -195,7 +195,7 @@ def check(
     from pallor.video.recorder import record
 
     try:
-        recording = record(clip, limits=limits, face_model=face_model, samples=1)
+        recording = record(clip, limits=limits, face_model=face_model, samples=0)
     except ClipError as error:
         return Check(clip=str(clip), usable=False, reasons=(error,))
     quality = assess(recording)

@@ -1,8 +1,10 @@
 """Statistics over the pixels of a region, for many channels at once, and over angles.
 
-Every function reduces the last axis of its input and works in float64. Moments are those of
-the pixels themselves (population, divided by n): a region is measured whole, it is no draw
-from a larger one. What is undefined is NaN.
+Regions may lie one after the other on the last axis, ``n`` pixels in all: ``bounds``, ``m + 1``
+indices that rise from 0 to n, says where each begins and ends. One call then serves them all.
+
+All work is in float64. Moments are those of the pixels themselves (population, divided by n):
+a region is measured whole, it is no draw from a larger one. What is undefined is NaN.
 """
 
 from __future__ import annotations
@@ -46,79 +48,98 @@ STATISTICS: Final[dict[str, str]] = {
 _ROUND_OFF = 1e-9
 
 
-def moments(values: ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
+def moments(
+    values: ArrayLike, bounds: Sequence[int] | None = None
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Mean, standard deviation, skewness and excess kurtosis.
 
     Parameters
     ----------
     values
-        ``(..., n)``.
+        ``(k, n)``.
+    bounds
+        Where the regions lie, see the module; one region by default.
 
     Returns
     -------
     tuple of ndarray
-        Four arrays ``(...)``: mean; population standard deviation; ``m3 / m2**1.5``;
-        ``m4 / m2**2 - 3``. All NaN for ``n < MIN_PIXELS``; the last two also where the
-        values do not vary beyond round-off.
+        Four arrays ``(k, m)``: mean; population standard deviation; ``m3 / m2**1.5``;
+        ``m4 / m2**2 - 3``. All NaN for fewer than `MIN_PIXELS` pixels; the last two also where
+        the values do not vary beyond round-off.
     """
     x = np.asarray(values, dtype=np.float64)
-    if x.shape[-1] < MIN_PIXELS:
-        nan = np.full(x.shape[:-1], np.nan)
-        return nan, nan.copy(), nan.copy(), nan.copy()
-    n = x.shape[-1]
-    mean = x.sum(axis=-1) / n
-    deviation = x - mean[..., None]
+    counts = _counts(x, bounds)
+    n = _enough(counts)
+    mean = _sums(x, counts) / n
+    deviation = x - np.repeat(mean, counts, axis=-1)
     square = deviation * deviation
-    m2 = square.sum(axis=-1) / n
-    m3 = np.einsum("...i,...i->...", square, deviation) / n
-    m4 = np.einsum("...i,...i->...", square, square) / n
+    m2 = _sums(square, counts) / n
+    m3 = _sums(square * deviation, counts) / n
+    m4 = _sums(square * square, counts) / n
     std = np.sqrt(m2)
-    varies = std > _ROUND_OFF * np.maximum(np.abs(mean), 1e-3)
-    m2 = np.where(varies, m2, np.nan)
+    m2 = np.where(std > _ROUND_OFF * np.maximum(np.abs(mean), 1e-3), m2, np.nan)
     return mean, std, m3 / (m2 * np.sqrt(m2)), m4 / (m2 * m2) - 3.0
 
 
-def mean_and_std(values: ArrayLike) -> tuple[Floats, Floats]:
-    """Mean and population standard deviation of ``(..., n)``; NaN for ``n < MIN_PIXELS``."""
+def means(values: ArrayLike, bounds: Sequence[int] | None = None) -> Floats:
+    """Mean of ``(k, n)`` over each region, ``(k, m)``; NaN below `MIN_PIXELS` pixels."""
     x = np.asarray(values, dtype=np.float64)
-    n = x.shape[-1]
-    if n < MIN_PIXELS:
-        nan = np.full(x.shape[:-1], np.nan)
-        return nan, nan.copy()
-    mean = x.sum(axis=-1) / n
-    deviation = x - mean[..., None]
-    return mean, np.sqrt(np.einsum("...i,...i->...", deviation, deviation) / n)
+    counts = _counts(x, bounds)
+    return _sums(x, counts) / _enough(counts)
 
 
-def percentiles(values: ArrayLike, q: Sequence[float] = PERCENTILES) -> Floats:
-    """Percentiles of every row from one sort.
+def mean_and_std(values: ArrayLike, bounds: Sequence[int] | None = None) -> tuple[Floats, Floats]:
+    """Mean and population standard deviation; arguments and shapes as in `moments`."""
+    x = np.asarray(values, dtype=np.float64)
+    counts = _counts(x, bounds)
+    n = _enough(counts)
+    mean = _sums(x, counts) / n
+    deviation = x - np.repeat(mean, counts, axis=-1)
+    return mean, np.sqrt(_sums(deviation * deviation, counts) / n)
+
+
+def percentiles(
+    values: ArrayLike, q: Sequence[float] = PERCENTILES, bounds: Sequence[int] | None = None
+) -> Floats:
+    """Percentiles from one sort a region.
 
     Parameters
     ----------
     values
-        ``(..., n)``.
+        ``(k, n)``.
     q
         Percentages, 0..100.
+    bounds
+        Where the regions lie, see the module; one region by default.
 
     Returns
     -------
     ndarray
-        ``(len(q), ...)``, linear interpolation at ``q / 100 * (n - 1)`` between the order
-        statistics (Hyndman and Fan 1996, type 7); NaN for ``n < MIN_PIXELS``.
+        ``(len(q), k, m)``, linear interpolation at ``q / 100 * (n - 1)`` between the order
+        statistics (Hyndman and Fan 1996, type 7); NaN below `MIN_PIXELS` pixels.
     """
-    x = np.asarray(values, dtype=np.float64)
-    n = x.shape[-1]
-    if n < MIN_PIXELS:
-        return np.full((len(q), *x.shape[:-1]), np.nan)
-    ordered = np.sort(x, axis=-1)
-    position = np.asarray(q, dtype=np.float64) / 100.0 * (n - 1)
+    ordered = np.array(values, dtype=np.float64)
+    counts = _counts(ordered, bounds)
+    starts = np.cumsum(counts) - counts
+    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        ordered[:, start : start + count].sort(axis=-1)
+    result = np.full((len(q), ordered.shape[0], counts.size), np.nan)
+    enough = counts >= MIN_PIXELS
+    n, first = counts[enough], starts[enough]
+    position = np.asarray(q, dtype=np.float64)[:, None] / 100.0 * (n - 1)
     below = np.minimum(position.astype(np.intp), n - 2)
-    low, high = ordered[..., below], ordered[..., below + 1]
-    result: Floats = np.moveaxis(low + (high - low) * (position - below), -1, 0)
+    low, high = ordered[:, first + below], ordered[:, first + below + 1]
+    result[:, :, enough] = np.moveaxis(low + (high - low) * (position - below), 0, 1)
     return result
 
 
-def entropy(values: ArrayLike, low: ArrayLike, high: ArrayLike, bins: int = ENTROPY_BINS) -> Floats:
+def entropy(
+    values: ArrayLike,
+    low: float,
+    high: float,
+    bins: int = ENTROPY_BINS,
+    bounds: Sequence[int] | None = None,
+) -> Floats:
     """Shannon entropy of the histogram with fixed bins.
 
     Parameters
@@ -126,54 +147,59 @@ def entropy(values: ArrayLike, low: ArrayLike, high: ArrayLike, bins: int = ENTR
     values
         ``(k, n)``.
     low, high
-        Range of the bins, scalars or ``(k,)``; values outside fall into the outermost bins.
-        Fixed, because bins that follow the data would make the entropy of two clips
-        incomparable.
+        Range of the bins; values outside fall into the outermost bins. Fixed, because bins
+        that follow the data would make the entropy of two clips incomparable.
     bins
         Number of bins of equal width.
+    bounds
+        Where the regions lie, see the module; one region by default.
 
     Returns
     -------
     ndarray
-        ``(k,)``, bits, ``0..log2(bins)``; NaN for ``n < MIN_PIXELS``.
+        ``(k, m)``, bits, ``0..log2(bins)``; NaN below `MIN_PIXELS` pixels.
     """
     x = np.asarray(values, dtype=np.float64)
-    k, n = x.shape
-    if n < MIN_PIXELS:
-        return np.full(k, np.nan)
-    low_, high_ = (np.broadcast_to(np.asarray(v, dtype=np.float64), (k,)) for v in (low, high))
-    scale = bins / (high_ - low_)
-    index = np.clip((x - low_[:, None]) * scale[:, None], 0, bins - 1).astype(np.intp)
-    index += np.arange(k)[:, None] * bins
-    p = np.bincount(index.ravel(), minlength=k * bins).reshape(k, bins) / n
+    counts = _counts(x, bounds)
+    k, m = x.shape[0], counts.size
+    index = np.clip((x - low) * (bins / (high - low)), 0, bins - 1).astype(np.intp)
+    index += np.arange(k)[:, None] * (m * bins) + np.repeat(np.arange(m) * bins, counts)
+    histogram = np.bincount(index.ravel(), minlength=k * m * bins).reshape(k, m, bins)
+    p = histogram / _enough(counts)[:, None]
     # 0 log 0 = 0; adding 0.0 turns the -0.0 of a single occupied bin into 0.0
-    result: Floats = -np.sum(p * np.log2(np.where(p > 0, p, 1.0)), axis=1) + 0.0
+    result: Floats = -np.sum(p * np.log2(np.where(p > 0, p, 1.0)), axis=-1) + 0.0
     return result
 
 
-def circular_mean_and_std(degrees: ArrayLike) -> tuple[float, float]:
+def circular_mean_and_std(
+    degrees: ArrayLike, bounds: Sequence[int] | None = None
+) -> tuple[Floats, Floats]:
     """Mean and standard deviation of angles.
 
     Parameters
     ----------
     degrees
         ``(n,)`` angles in degrees, any turn; NaN (no hue) is left out.
+    bounds
+        Where the regions lie, see the module; one region by default.
 
     Returns
     -------
     mean
-        Direction of the mean resultant vector in degrees, (-180, 180]: red, where skin lies,
-        is then at 0 and not at the seam. NaN with fewer than ``MIN_PIXELS`` angles or where
+        ``(m,)`` direction of the mean resultant vector in degrees, (-180, 180]: red, where skin
+        lies, is then at 0 and not at the seam. NaN with fewer than `MIN_PIXELS` angles or where
         the angles cancel.
     std
-        ``sqrt(-2 ln R)`` in degrees, R the mean resultant length (Mardia 1972); NaN with the
-        mean.
+        ``(m,)`` ``sqrt(-2 ln R)`` in degrees, R the mean resultant length (Mardia 1972); NaN
+        with the mean.
     """
     angles = np.asarray(degrees, dtype=np.float64)
-    angles = angles[np.isfinite(angles)]
-    if angles.size < MIN_PIXELS:
-        return float("nan"), float("nan")
-    return _direction_and_spread(angles)
+    counts = _counts(angles, bounds)
+    radians = np.radians(angles)
+    vector = np.stack([np.cos(radians), np.sin(radians), np.ones_like(radians)])
+    vector[:, np.isnan(angles)] = 0.0
+    x, y, defined = _sums(vector, counts)
+    return _direction_and_spread(x, y, _enough(defined))
 
 
 def circular_median(degrees: ArrayLike) -> float:
@@ -193,7 +219,8 @@ def circular_median(degrees: ArrayLike) -> float:
     angles = angles[np.isfinite(angles)]
     if angles.size == 0:
         return float("nan")
-    center = _direction_and_spread(angles)[0]
+    radians = np.radians(angles)
+    center, _ = _direction_and_spread(np.cos(radians).sum(), np.sin(radians).sum(), angles.size)
     return float(signed_degrees(center + np.median(signed_degrees(angles - center))))
 
 
@@ -201,16 +228,6 @@ def signed_degrees(degrees: ArrayLike) -> Floats:
     """Angles in degrees brought into (-180, 180]."""
     result: Floats = 180.0 - np.mod(180.0 - np.asarray(degrees, dtype=np.float64), 360.0)
     return result
-
-
-def _direction_and_spread(degrees: Floats) -> tuple[float, float]:
-    radians = np.radians(degrees)
-    x, y = float(np.cos(radians).mean()), float(np.sin(radians).mean())
-    resultant = min(float(np.hypot(x, y)), 1.0)
-    if resultant < _ROUND_OFF:
-        return float("nan"), float("nan")
-    mean = float(signed_degrees(np.degrees(np.arctan2(y, x))))
-    return mean, float(np.degrees(np.sqrt(-2.0 * np.log(resultant)))) + 0.0
 
 
 def nan_median(values: ArrayLike) -> Floats:
@@ -236,3 +253,41 @@ def nan_std(values: ArrayLike) -> Floats:
     deviation = np.where(finite, x - np.where(finite, x, 0.0).sum(axis=0) / n, 0.0)
     result: Floats = np.sqrt((deviation * deviation).sum(axis=0) / (n - 1.0))
     return result
+
+
+def _direction_and_spread(x: ArrayLike, y: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+    """Direction and circular standard deviation in degrees from summed cosines and sines."""
+    resultant = np.minimum(np.hypot(x, y) / np.asarray(n, dtype=np.float64), 1.0)
+    resultant = np.where(resultant > _ROUND_OFF, resultant, np.nan)
+    mean = np.where(np.isfinite(resultant), signed_degrees(np.degrees(np.arctan2(y, x))), np.nan)
+    return mean, np.degrees(np.sqrt(-2.0 * np.log(resultant))) + 0.0
+
+
+def _counts(values: Floats, bounds: Sequence[int] | None) -> NDArray[np.intp]:
+    """Pixels of each region; `bounds` must cover the values from first to last."""
+    n = values.shape[-1]
+    edges = np.asarray((0, n) if bounds is None else bounds, dtype=np.intp)
+    counts: NDArray[np.intp] = edges[1:] - edges[:-1]
+    if edges[0] != 0 or edges[-1] != n or counts.min(initial=0) < 0:
+        raise ValueError(f"bounds must rise from 0 to {n}, got {edges.tolist()}")
+    return counts
+
+
+def _enough(counts: ArrayLike) -> Floats:
+    """Return the counts as divisors: NaN where there are too few pixels."""
+    c = np.asarray(counts, dtype=np.float64)
+    return np.where(c >= MIN_PIXELS, c, np.nan)
+
+
+def _sums(values: Floats, counts: NDArray[np.intp]) -> Floats:
+    """Sum of each region along the last axis, 0 for an empty one."""
+    # reduceat would return the next pixel for an empty region, so these are left out
+    filled = counts > 0
+    starts = (np.cumsum(counts) - counts)[filled]
+    if starts.size == counts.size > 0:
+        total: Floats = np.add.reduceat(values, starts, axis=-1)
+        return total
+    out = np.zeros((*values.shape[:-1], counts.size))
+    if starts.size:
+        out[..., filled] = np.add.reduceat(values, starts, axis=-1)
+    return out

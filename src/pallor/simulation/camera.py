@@ -23,6 +23,10 @@ SENSITIVITY_NM: Mapping[str, tuple[float, float]] = {
 }
 """Peak and standard deviation of the Gaussian sensitivity of each channel, nm."""
 
+COLOR_MATRIX = ((1.35, -0.30, -0.05), (-0.14, 1.28, -0.14), (0.00, -0.16, 1.16))
+"""Sensor color to linear sRGB; rows sum to 1, so white stays white. Of the usual size for
+consumer cameras, whose sensitivities overlap."""
+
 CODE_STEPS = 65_536
 """Number of linear levels that the 8-bit encoding table resolves."""
 
@@ -60,6 +64,22 @@ def white_balanced_rgb(reflectance: Spectrum) -> NDArray[np.float64]:
     return rgb
 
 
+def srgb_color(reflectance: Spectrum) -> NDArray[np.float64]:
+    """Linear sRGB of a surface through a well-balanced camera: `COLOR_MATRIX` applied.
+
+    Parameters
+    ----------
+    reflectance
+        ``(..., 161)``, 0..1.
+
+    Returns
+    -------
+    numpy.ndarray
+        ``(..., 3)``; a white surface gives 1, 1, 1.
+    """
+    return white_balanced_rgb(reflectance) @ np.array(COLOR_MATRIX).T
+
+
 @dataclass(frozen=True)
 class Camera:
     """One recording's camera settings.
@@ -81,9 +101,16 @@ class Camera:
     shot_noise: float = 4e-5
     read_noise: float = 8e-4
 
-    def gains(self) -> NDArray[np.float64]:
-        """Gain of each channel, exposure included, ``(3,)``."""
-        return self.exposure * np.exp(np.asarray(self.white_balance_error))
+    def transform(self) -> NDArray[np.float64]:
+        """Matrix from well-balanced linear sRGB to what this camera makes of it, ``(3, 3)``.
+
+        The white balance acts on the sensor's channels, before the color matrix M:
+        ``exposure * M diag(exp(error)) M^-1``.
+        """
+        matrix = np.array(COLOR_MATRIX)
+        gains = np.diag(np.exp(self.white_balance_error))
+        result: NDArray[np.float64] = self.exposure * matrix @ gains @ np.linalg.inv(matrix)
+        return result
 
     def noise_sigma(self, linear: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standard deviation of the noise at linear values, same shape."""

@@ -21,8 +21,12 @@ from pallor.simulation.portrait import (
 FRAME_WIDTH = 203.0
 """Width of a rendered frame in pixels of the portrait; the face takes 45 % of it."""
 
-SHADE: Mapping[str, float] = {"skin": 1.0, "lips": 1.0, "lower_lids": 0.9, "sclera": 0.55}
+SHADE: Mapping[str, float] = {"skin": 1.0, "lips": 1.0, "lower_lids": 0.9, "sclera": 0.42}
 """Mean light on each tissue against that on the skin: lids and lashes shade the eye."""
+
+
+CHROMA_LEFT = 0.5
+"""Exponent on the color differences within a tissue of the portrait."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,9 @@ def draw_looks(rng: np.random.Generator, sex: str, *, sex_cue: bool = True) -> L
     bumps = 0.006 * rng.standard_normal((2, 5, 5))
     bumps[:, [0, -1], :] = 0.0
     bumps[:, :, [0, -1]] = 0.0
-    gray, brown = np.exp(rng.uniform(np.log(0.12), np.log(1.1))), rng.uniform(0.0, 1.0)
+    gray, brown = np.exp(rng.uniform(np.log(0.12), np.log(0.9))), rng.uniform(0.0, 1.0)
     hair = gray * np.array([1.0, 0.97 - 0.10 * brown, 0.95 - 0.20 * brown])
-    background = rng.uniform(0.55, 1.0) * np.exp(0.06 * rng.standard_normal(3))
+    background = rng.uniform(0.35, 0.65) * np.exp(0.06 * rng.standard_normal(3))
     seed, stubble, roughness = int(rng.integers(2**31)), rng.uniform(0.10, 0.28), rng.uniform(0, 1)
     man = sex_cue and sex == "male"
     return Looks(
@@ -203,17 +207,18 @@ def make_face(looks: Looks, size: int) -> Face:
     shading: dict[str, Image] = {}
     for name in TISSUES:
         weight = masks[name][..., None].astype(np.float64)
-        light = (picture * (grain if name != "sclera" else 1.0)[..., None] if name != "sclera" else picture)
-        light = light / np.average(light, axis=(0, 1), weights=np.broadcast_to(weight, light.shape))
-        light = light**looks.highlights
-        mean = np.average(light, axis=(0, 1), weights=np.broadcast_to(weight, light.shape))
+        light = picture if name == "sclera" else picture * grain[..., None]
+        # Half of the portrait's own color differences (blush, yellowish neck) remain.
+        gray = light.mean(axis=2, keepdims=True, dtype=np.float64)
+        light = gray**looks.highlights * (light / gray) ** CHROMA_LEFT
+        mean = (light * weight).sum(axis=(0, 1)) / weight.sum()
         shading[name] = (SHADE[name] * light / mean).astype(np.float32)
     left = 1.0 - np.clip(sum(masks[name] for name in TISSUES), 0.0, 1.0)
     hair = masks["hair"][..., None]
     tint = hair * np.asarray(looks.hair) + (1.0 - hair) * np.asarray(looks.background)
-    # Eyes and teeth are neither hair nor background: they keep the portrait's own color.
+    # Eyes and teeth are neither hair nor background: they keep the portrait's own color, shaded.
     inside = np.clip(cv2.GaussianBlur(masks["skin"], (0, 0), size / 40) * 1.6 - 0.6, 0, 1)
-    tint = inside[..., None] + (1.0 - inside[..., None]) * tint
+    tint = 0.7 * inside[..., None] + (1.0 - inside[..., None]) * tint
     rest = (picture * tint * left[..., None]).astype(np.float32)
     return Face(shading, {name: masks[name] for name in TISSUES}, rest)
 

@@ -151,6 +151,9 @@ class Tissue:
         Factor on the reduced scattering of dermis.
     baseline
         Factor on the blood-free absorption; 1 is skin, less is clear tissue.
+    sheen
+        Reflectance of the surface itself, white, that reaches the camera: the part of the
+        Fresnel reflection (about .04) that a rough surface sends there.
     """
 
     melanin: float = 0.05
@@ -161,6 +164,7 @@ class Tissue:
     epidermis_cm: float = 0.006
     scattering: float = 1.0
     baseline: float = 1.0
+    sheen: float = 0.0
 
 
 def pulse_depth(blue_factor: float) -> Spectrum:
@@ -181,7 +185,7 @@ def reflectance(
     volume_pulse: ArrayLike = 0.0,
     blue_factor: float = 0.75,
 ) -> Spectrum:
-    """Diffuse reflectance spectrum of tissue.
+    """Diffuse reflectance spectrum of tissue, sheen included.
 
     Parameters
     ----------
@@ -220,5 +224,6 @@ def reflectance(
     epidermis = melanin * melanosome_absorption() + (1.0 - melanin) * base
     result: Spectrum = (
         SURFACE_TRANSMISSION * np.exp(-2.0 * tissue.epidermis_cm * epidermis) * dermis
+        + tissue.sheen
     )
     return result

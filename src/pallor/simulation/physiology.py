@@ -16,6 +16,8 @@ HEMOGLOBIN_G_DL: Mapping[str, tuple[float, float]] = {"male": (15.0, 1.2), "fema
 ANEMIC_SHARE, ANEMIC_MEAN_DROP_G_DL = 0.15, 1.6
 """Share with anemia, and the mean of the exponential that is subtracted from theirs."""
 HEMOGLOBIN_RANGE_G_DL = (5.0, 19.0)
+SKIN_SHEEN, LIP_SHEEN = 0.02, 0.015
+"""White surface reflection of dry skin and of lips that reaches the camera."""
 REFERENCE_HEMOGLOBIN_G_DL = 13.5
 """Hemoglobin at which the coupling of blood volume to hemoglobin is 1."""
 SKIN_BLOOD, LIP_BLOOD, SCLERA_BLOOD = 0.02, 0.09, 0.0015
@@ -120,16 +122,18 @@ def draw_person(
     scattering = float(np.exp(_lognormal_sigma(min(0.10, preset.blood_cv)) * z[8]))
     epidermis = float(np.clip(0.006 * np.exp(0.08 * z[9]), 0.004, 0.010))
     skin = Tissue(
-        melanin, blood(SKIN_BLOOD, z[2]), saturation, arterial, radius, epidermis, scattering
+        melanin, blood(SKIN_BLOOD, z[2]), saturation, arterial, radius, epidermis, scattering,
+        sheen=SKIN_SHEEN,
     )
     lips = Tissue(
-        0.013 + 0.15 * (melanin - 0.013),
+        0.013 + 0.4 * (melanin - 0.013),
         blood(LIP_BLOOD, z[3]),
         saturation,
         arterial,
         radius,
         0.7 * epidermis,
         scattering,
+        sheen=LIP_SHEEN,
     )
     lids = Tissue(
         melanin,
@@ -139,6 +143,7 @@ def draw_person(
         radius,
         0.7 * epidermis,
         scattering,
+        sheen=SKIN_SHEEN,
     )
     # Clear, strongly scattering collagen with a few conjunctival vessels, no pigment.
     sclera = Tissue(
@@ -153,7 +158,7 @@ def draw_person(
         rendered_hemoglobin_g_dl=round(rendered, 2),
         tissues={"skin": skin, "lips": lips, "lower_lids": lids, "sclera": sclera},
         heart_rate_bpm=float(np.clip(72.0 + 10.0 * z[10] + tachycardia, 48.0, 130.0)),
-        heart_rate_sd=float(np.clip(0.025 * np.exp(0.4 * z[11]), 0.01, 0.06)),
+        heart_rate_sd=float(np.clip(0.02 * np.exp(0.4 * z[11]), 0.008, 0.04)),
         respiration_hz=float(rng.uniform(0.20, 0.35)),
         volume_pulse=float(0.022 * np.exp(_lognormal_sigma(preset.pulse_cv) * z[12])),
         notch=float(np.clip(0.40 + 0.10 * z[13], 0.1, 0.7)),

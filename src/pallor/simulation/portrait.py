@@ -93,6 +93,8 @@ def _masks(skin_like: Image) -> dict[str, Image]:
     inner = _soft(_filled("lips_inner"), 1.2)
     lids = _soft(_filled("right_lower_lid", "left_lower_lid"), 3.0)
     face = _soft(_filled("face", "neck", "right_ear", "left_ear", "forehead"), 2.5)
+    # Above the brows the mask reaches into the hair, so that no old skin shows at its edge.
+    face = np.maximum(face, np.clip(2.2 * _soft(_filled("forehead"), 6.0), 0.0, 1.0))
     oval = _filled("face", "forehead")
     head = face * (1.0 - eyes) * (1.0 - outer) * skin_like
     rows = (np.arange(CROP_SIZE * ZOOM, dtype=np.float32) / ZOOM - 128.0) / 14.0
@@ -122,21 +124,21 @@ def _clear_forehead(canvas: Image) -> Image:
     source_y = (grid_y + lift * share).astype(np.float32)
     pushed = cv2.remap(canvas, grid_x, source_y, cv2.INTER_LINEAR)
     hair = np.where((grid_y < edge + 5 * ZOOM)[..., None], pushed, canvas)
-    # Skin that continues the face's own shading: a quadratic surface through the logarithm
-    # of what is surely skin between brows, temples and cheeks, without its highlights.
+    # Skin that continues the skin around it: an average of what is surely skin (between brows
+    # and eyes, no hair, no highlight), weighted by nearness.
     forehead = _filled("forehead")
-    sure = (_filled("face") > 0.99) & (_soft(forehead, 6.0) < 0.02)
-    sure &= (grid_y < 150 * ZOOM) & (_soft(_filled("right_eye", "left_eye"), 14.0) < 0.05)
-    luma = canvas.mean(axis=2)
-    low, high = np.quantile(luma[sure], (0.35, 0.9))
-    sure &= (luma > low) & (luma < high)
-    x, y = (grid_x - side / 2) / side, (grid_y - side / 2) / side
-    basis = np.stack([np.ones_like(x), x, y, x * x], axis=-1)
-    logs = np.log(canvas[sure])
-    coefficients, *_ = np.linalg.lstsq(basis[sure], logs, rcond=None)
-    height = np.maximum(y, (95 * ZOOM - side / 2) / side)  # no brighter above than at the brows
-    surface = np.stack([np.ones_like(x), x, height, x * x], axis=-1)
-    skin = np.exp(surface @ coefficients).astype(np.float32)
+    luma = _soft(np.asarray(canvas.mean(axis=2), np.float32), 2.0)
+    sure = (_filled("face") > 0.99) & (_soft(forehead, 6.0) < 0.1) & (grid_y < 104 * ZOOM)
+    sure &= _soft(_filled("right_eye", "left_eye"), 8.0) < 0.03
+    low, high = np.quantile(luma[sure], (0.6, 0.97))
+    weight = (sure & (luma > low) & (luma < high)).astype(np.float64)
+    reach = 14.0 * ZOOM
+    total = cv2.GaussianBlur(weight, (0, 0), reach)[..., None]
+    skin = cv2.GaussianBlur(canvas * weight[..., None], (0, 0), reach) / np.maximum(total, 1e-9)
+    # A forehead curves away upward and to the sides.
+    middle = np.clip(1.0 - ((grid_x - (FACE_CENTER[0] - CROP_ORIGIN[0]) * ZOOM) / (48.0 * ZOOM)) ** 2, 0.0, 1.0)
+    rise = np.clip((88.0 * ZOOM - grid_y) / (25.0 * ZOOM), 0.0, 1.0)
+    skin = skin * (0.86 + 0.14 * middle[..., None]) * (1.0 - 0.12 * rise[..., None] ** 2)
     blend = _soft(forehead, 5.0)[..., None]
     return np.asarray(hair * (1.0 - blend) + skin * blend, np.float32)
 
@@ -154,7 +156,7 @@ def portrait() -> Portrait:
     canvas = np.clip(_clear_forehead(np.clip(canvas, 1e-4, 1.0)), 1e-4, 1.0)
     luma = _soft(canvas.mean(axis=2), 1.5)
     # Hair and collar that the outlines catch at the face's edge are darker than any skin.
-    skin_like = np.clip((luma - 0.06) / 0.08, 0.0, 1.0)
+    skin_like = np.clip((luma - 0.03) / 0.05, 0.0, 1.0)
     return Portrait(canvas, _masks(np.maximum(skin_like, _interior())))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.simulation.camera import CODE_STEPS, Camera, code_table, white_balanced_rgb
+from pallor.simulation.camera import CODE_STEPS, Camera, code_table, srgb_color
 from pallor.simulation.face import Face
 from pallor.simulation.optics import reflectance
 from pallor.simulation.physiology import Person, PulseTrain, pulse_shape
@@ -22,9 +22,9 @@ PULSE_PROBE = 0.01
 
 
 def albedo(person: Person) -> dict[str, NDArray[np.float64]]:
-    """Linear white-balanced R, G, B of each of a person's tissues at rest, ``(3,)`` each."""
+    """Linear, well-balanced sRGB of each of a person's tissues at rest, ``(3,)`` each."""
     hb = person.rendered_hemoglobin_g_dl
-    return {n: white_balanced_rgb(reflectance(t, hb)) for n, t in person.tissues.items()}
+    return {n: srgb_color(reflectance(t, hb)) for n, t in person.tissues.items()}
 
 
 def pulse_response(person: Person) -> dict[str, NDArray[np.float64]]:
@@ -35,7 +35,7 @@ def pulse_response(person: Person) -> dict[str, NDArray[np.float64]]:
     hb = person.rendered_hemoglobin_g_dl
     response = {}
     for name, tissue in person.tissues.items():
-        rest, full = white_balanced_rgb(reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE]))
+        rest, full = srgb_color(reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE]))
         response[name] = (full / rest - 1.0) / PULSE_PROBE
     return response
 
@@ -65,17 +65,18 @@ class Scene:
 def make_scene(person: Person, face: Face, camera: Camera) -> Scene:
     """Color a face, light it, and look at it through a camera.
 
-    Exposure adapts to the skin by about half, as automatic exposure does on a face in
+    Exposure adapts to the skin by a quarter, as automatic exposure does on a face in
     front of a background.
     """
     colors = albedo(person)
     brightness = float(colors["skin"] @ [0.2126, 0.7152, 0.0722])
-    gains = camera.gains() * (0.25 / brightness) ** 0.5
-    still = (face.paint(colors) * gains).astype(np.float32)
+    matrix = camera.transform() * (0.25 / brightness) ** 0.25
+    still = (face.paint(colors) @ matrix.T.astype(np.float32)).astype(np.float32)
     responses = {}
     for name, change in pulse_response(person).items():
         weight = face.masks[name][..., None] * face.shading[name]
-        responses[name] = (weight * (colors[name] * change * gains)).astype(np.float32)
+        response = (weight * (colors[name] * change)) @ matrix.T
+        responses[name] = response.astype(np.float32)
     size = still.shape[0]
     unit = np.linspace(-1.0, 1.0, size, dtype=np.float32)
     radius = np.hypot(unit[None, :], unit[:, None])
@@ -121,6 +122,9 @@ def render(
     import cv2
 
     size = scene.still.shape[0]
+    full = np.float32(CODE_STEPS - 1)
+    still, sigma = scene.still * full, scene.noise_sigma * full
+    patches = [_patch(name, response * full) for name, response in scene.responses.items()]
     grid_y, grid_x = np.mgrid[:size, :size].astype(np.float32)
     arm_x, arm_y = scene.head * (grid_x - size / 2), scene.head * (grid_y - size / 2)
     # Fresh noise for every pixel of every frame costs as much as all the rest; a window
@@ -128,16 +132,26 @@ def render(
     field = rng.standard_normal((2 * size, 2 * size, 3), dtype=np.float32)
     table = code_table()
     for index in range(len(motion)):
-        linear = scene.still.copy()
-        for name, response in scene.responses.items():
-            cv2.scaleAdd(response, float(volumes[name][index]), linear, linear)
-        dx, dy, tilt = (float(v) for v in motion[index])
-        map_x = grid_x - dx * scene.head + tilt * arm_y
-        map_y = grid_y - dy * scene.head - tilt * arm_x
+        linear = still.copy()
+        for name, place, response in patches:
+            part = linear[place]
+            part += np.float32(volumes[name][index]) * response
+        dx, dy, tilt = (np.float32(v) for v in motion[index])
+        map_x = grid_x + (tilt * arm_y - dx * scene.head)
+        map_y = grid_y - (tilt * arm_x + dy * scene.head)
         linear = cv2.remap(linear, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         top, left = rng.integers(0, size, 2)
-        noise = field[top : top + size, left : left + size]
-        linear += noise * scene.noise_sigma
-        np.clip(linear, 0.0, 1.0, out=linear)
-        linear *= CODE_STEPS - 1
-        yield table[linear.astype(np.uint16)]
+        noise = cv2.multiply(field[top : top + size, left : left + size], sigma)
+        # 16-bit addition rounds and saturates: what is over full scale clips.
+        codes = cv2.add(linear, noise, dtype=cv2.CV_16U)
+        yield np.take(table, codes)
+
+
+def _patch(name: str, response: Image) -> tuple[str, tuple[slice, slice], Image]:
+    """Cut a response down to the rectangle where it is not zero."""
+    there = np.abs(response).max(axis=2) > 0
+    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
+    if not rows.size:
+        return name, (slice(0, 0), slice(0, 0)), response[:0, :0]
+    place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    return name, place, np.ascontiguousarray(response[place])

@@ -109,7 +109,7 @@ class FaceLandmarker:
         rgb
             ``(h, w, 3)`` uint8, any size.
         """
-        return detect_faces(self._detector, rgb)
+        return detect_faces(self._detector, np.ascontiguousarray(rgb))
 
     def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
         """Return the landmarks of the face at ``hint``, None where no face is there.

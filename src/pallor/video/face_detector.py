@@ -58,9 +58,7 @@ class FaceBox:
         return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
 
 
-def overlap(
-    a: tuple[float, float, float, float], b: tuple[float, float, float, float]
-) -> float:
+def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
     """Return the intersection over union of two boxes ``(x0, y0, x1, y1)``, 0..1."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -131,13 +129,9 @@ def merge_overlapping(boxes: list[FaceBox]) -> list[FaceBox]:
         weights = np.array([b.score for b in same])
         values = np.array([[*_corners(b), *b.keypoints.ravel()] for b in same])
         mean = (weights @ values) / weights.sum()
-        merged.append(
-            FaceBox(
-                *(float(v) for v in mean[:4]),
-                score=best.score,
-                keypoints=mean[4:].reshape(-1, 2).astype(np.float32),
-            )
-        )
+        x0, y0, x1, y1, *keypoints = mean.astype(np.float32)
+        places = np.array(keypoints).reshape(-1, 2)
+        merged.append(FaceBox(float(x0), float(y0), float(x1), float(y1), best.score, places))
     return merged
 
 

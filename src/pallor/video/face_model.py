@@ -38,8 +38,8 @@ def cache_dir() -> Path:
     """Return the folder for files that pallor keeps between runs; it need not exist yet.
 
     ``PALLOR_CACHE`` if set, else the convention of the platform: ``$XDG_CACHE_HOME/pallor``
-    or ``~/.cache/pallor``, ``~/Library/Caches/pallor`` on macOS,
-    ``%LOCALAPPDATA%\\pallor\\Cache`` on Windows.
+    or ``~/.cache/pallor``, ``~/Library/Caches/pallor`` on macOS, ``pallor/Cache`` in
+    ``%LOCALAPPDATA%`` on Windows.
     """
     explicit = os.environ.get(CACHE_ENV)
     if explicit:

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from pallor.video.regions import REGIONS, label_map, valid_mask, valid_reference_mask
 
 MIN_PIXELS = 12
-"""Fewer valid pixels than this give no mean; at chroma resolution a 0.3 % error remains."""
+"""Valid full-resolution pixels that a region needs for color statistics."""
+
+MIN_TRACE_PIXELS = 4
+"""Valid pixels at chroma resolution, each the mean of up to four, that a region mean needs."""
 
 MAX_PIXELS = 1000
 """Pixels of a region kept for the color features; a larger region is subsampled evenly."""

@@ -18,9 +18,9 @@ from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.frame import Frame
-from pallor.video.hashing import ContentHash, file_sha256
+from pallor.video.content import ContentHash, file_sha256
 from pallor.video.measure import (
-    MIN_PIXELS,
+    MIN_TRACE_PIXELS,
     NAMES,
     Box,
     background_boxes,
@@ -65,7 +65,7 @@ def record(
     face_model
         Path of the landmark model file; searched for when not given.
     samples
-        Number of uniformly spaced looks at the full-resolution picture.
+        Number of uniformly spaced looks at the full-resolution picture; 0 for none.
     crops
         Whether the samples carry aligned face crops, 224x224.
 
@@ -98,7 +98,9 @@ class _Pass:
         self._keyframe: Keyframe | None = None
         self._background: tuple[Box, ...] = ()
         self._traces = TracesBuilder(NAMES)
-        self._sampler: UniformSampler[Sample] = UniformSampler(samples, clip.info.duration_s)
+        self._sampler: UniformSampler[Sample] | None = (
+            UniformSampler(samples, clip.info.duration_s) if samples > 0 else None
+        )
         self._content = ContentHash()
 
     def run(self) -> Recording:
@@ -154,9 +156,9 @@ class _Pass:
             total,
             center=landmarks.points.mean(axis=0),
             size=landmarks.interocular,
-            min_pixels=MIN_PIXELS,
+            min_pixels=MIN_TRACE_PIXELS,
         )
-        if self._sampler.wants(frame.time_s):
+        if self._sampler is not None and self._sampler.wants(frame.time_s):
             self._sampler.add(frame.time_s, self._sample(frame, landmarks, box))
 
     def _parts(
@@ -217,11 +219,16 @@ class _Pass:
             fps=0.0 if clip.info.is_still or duration_s == 0 else frames / duration_s,
             face_coverage=coverage,
             traces=traces,
-            samples=tuple(sample for _, sample in self._sampler.select()),
+            samples=self._samples(),
             file_sha256=file_sha256(name),
             content_sha256=self._content.hexdigest(),
             warnings=tuple(warnings),
         )
+
+    def _samples(self) -> tuple[Sample, ...]:
+        if self._sampler is None:
+            return ()
+        return tuple(sample for _, sample in self._sampler.select())
 
     @staticmethod
     def _refuse_without_face(name: str, present: NDArray[np.bool_], traces: Traces) -> None:

@@ -38,7 +38,7 @@ def warp_square(
     # OpenCV counts pixel centers at integers.
     fine_offset = offset + fine_linear @ np.full(2, 0.5) - 0.5
     square = cv2.warpAffine(
-        rgb,
+        np.ascontiguousarray(rgb),
         np.column_stack([fine_linear, fine_offset]),
         (size * finer, size * finer),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -4,10 +4,11 @@ Conventions
 -----------
 Matrix: that of the stream (BT.601, BT.709, BT.2020 non-constant luminance, FCC, SMPTE 240M).
 Where the stream does not say, BT.709 for high definition (long side >= 1280 or short side
-> 576 pixels) and BT.601 below, as players do. Range: that of the stream, else limited except
-for the ``yuvj`` formats. Chroma samples are taken to lie in the middle of their block. The
-result keeps the transfer function of the video ("gamma-encoded"); high dynamic range (HLG,
-PQ) is not tone-mapped and primaries are not converted.
+> 576 pixels) and BT.601 below, as players do. Range: that of the stream; where it does not
+say, full for the ``yuvj`` formats and gray (as swscale has it), else limited. Chroma samples
+are taken to lie in the middle of their block. The result keeps the transfer function of the
+video ("gamma-encoded"); high dynamic range (HLG, PQ) is not tone-mapped and primaries are not
+converted.
 
 Source of the equations: Recommendations ITU-R BT.601-7, BT.709-6, BT.2020-2; ITU-T H.273.
 """
@@ -222,11 +223,11 @@ class VideoPicture:
         else:
             luma, chroma = _planes(frame, layout)
             size = (x1 - x0, y1 - y0)
-            samples = [_block_means(luma, stored_box, 1, 1, size)]
-            for plane in chroma:
-                samples.append(
-                    _block_means(plane, stored_box, layout.step_x, layout.step_y, size)
-                )
+            step_x, step_y = layout.step_x, layout.step_y
+            samples = [
+                _block_means(luma, stored_box, 1, 1, size),
+                *(_block_means(plane, stored_box, step_x, step_y, size) for plane in chroma),
+            ]
             merged = samples[0] if layout.gray else cv2.merge(samples)
             rgb = np.asarray(cv2.transform(merged, _matrix(frame, layout)), np.float32)
         left, top, _, _ = self._orientation.box_to_upright(stored_box, frame.width, frame.height)
@@ -265,7 +266,9 @@ def _packed_rgb(frame: av.VideoFrame) -> NDArray[np.uint8]:
 
 def _matrix(frame: av.VideoFrame, layout: Layout) -> NDArray[np.float32]:
     """Return the conversion for this frame, 3 x 2 for gray, else 3 x 4."""
-    full = frame.color_range == FULL_RANGE or frame.format.name.startswith("yuvj")
+    declared = int(frame.color_range)
+    full_by_format = frame.format.name.startswith("yuvj") or (layout.gray and declared == 0)
+    full = declared == FULL_RANGE or full_by_format
     matrix = matrix_of(int(frame.colorspace), frame.width, frame.height)
     result = affine(matrix, full, layout.bits, layout.shift)
     if not layout.gray:
@@ -275,9 +278,7 @@ def _matrix(frame: av.VideoFrame, layout: Layout) -> NDArray[np.float32]:
     return np.column_stack([result[:, 0], offset]).astype(np.float32)
 
 
-def _planes(
-    frame: av.VideoFrame, layout: Layout
-) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
+def _planes(frame: av.VideoFrame, layout: Layout) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
     """Return views of luma ``(h, w)`` and of the two chroma planes, without their padding."""
     count = 1 if layout.gray else 2 if layout.interleaved else 3
     luma, *rest = (

@@ -1,0 +1,327 @@
+"""Named regions of the face as polygons over the 478 landmarks.
+
+A region is one entry of `REGIONS`. A corner of a polygon is a landmark, or a point on the
+line between two (`between`), which keeps polygons off hair, brows, lashes and edges. Every
+polygon runs clockwise in the picture when it is seen from the front; seen from behind (the
+far cheek of a turned head, the lids of a closed eye) it runs the other way and is left out.
+
+"Left" and "right" are the subject's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pallor.video.face import N_LANDMARKS
+
+Corner = tuple[int, int, float]
+Polygon = tuple[Corner, ...]
+
+SPECULAR = 220.0
+"""Smallest of R, G, B above which a pixel mirrors the lamp instead of showing skin."""
+
+CLIPPED = 250.0
+DARK = 20.0
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R BT.601."""
+
+IRIS_MARGIN = 1.2
+"""The iris is taken out of the sclera with a circle of this many of its radii."""
+
+_SHIFT = 4  # OpenCV draws in 1/16 of a pixel
+
+
+@dataclass(frozen=True)
+class Region:
+    """One region.
+
+    Attributes
+    ----------
+    polygons
+        Filled; empty for the background, which is all that is far enough from the head.
+    irises
+        For each disc to take out, its center and the four landmarks on its rim.
+    is_reference
+        Whether the region is a white reference: bright pixels belong to it, and pixels on
+        its outline, a mixture with the surroundings, do not.
+    """
+
+    polygons: tuple[Polygon, ...] = ()
+    irises: tuple[tuple[int, ...], ...] = ()
+    is_reference: bool = False
+
+
+def at(*indices: int) -> Polygon:
+    """Return corners that are landmarks."""
+    return tuple((i, i, 0.0) for i in indices)
+
+
+def between(start: tuple[int, ...], end: tuple[int, ...], share: float) -> Polygon:
+    """Return corners on the lines from ``start`` to ``end`` landmarks, ``share`` of the way."""
+    return tuple((i, j, share) for i, j in zip(start, end, strict=True))
+
+
+def _band(start: tuple[int, ...], end: tuple[int, ...], first: float, last: float) -> Polygon:
+    """Return the part from ``first`` to ``last`` of the strip between two rows of landmarks."""
+    return between(start, end, first) + between(start, end, last)[::-1]
+
+
+# Rows of landmarks, all from the subject's right to left, that is left to right in a picture.
+_HAIRLINE = (54, 103, 67, 109, 10, 338, 297, 332, 284)
+_MID_FOREHEAD = (68, 104, 69, 108, 151, 337, 299, 333, 298)
+_BROWS = (63, 105, 66, 107, 9, 336, 296, 334, 293)
+
+_RIGHT_LID_1, _RIGHT_LID_2 = (110, 24, 23, 22, 26), (228, 229, 230, 231, 232)
+_LEFT_LID_1, _LEFT_LID_2 = (256, 252, 253, 254, 339), (452, 451, 450, 449, 448)
+
+_RIGHT_EYE_TOP, _RIGHT_EYE_BOTTOM = (246, 161, 160, 159, 158, 157), (7, 163, 144, 145, 153, 154)
+_LEFT_EYE_TOP, _LEFT_EYE_BOTTOM = (384, 385, 386, 387, 388, 466), (381, 380, 374, 373, 390, 249)
+
+_UPPER_LIP_OUT = (185, 40, 39, 37, 0, 267, 269, 270, 409)
+_UPPER_LIP_IN = (191, 80, 81, 82, 13, 312, 311, 310, 415)
+_LOWER_LIP_IN = (95, 88, 178, 87, 14, 317, 402, 318, 324)
+_LOWER_LIP_OUT = (146, 91, 181, 84, 17, 314, 405, 321, 375)
+
+REGIONS: dict[str, Region] = {
+    # Off the hairline, well above the brows.
+    "forehead": Region(
+        (
+            between(_HAIRLINE[1:-1], _MID_FOREHEAD[1:-1], 0.55)
+            + between(_MID_FOREHEAD[1:-1], _BROWS[1:-1], 0.6)[::-1],
+        )
+    ),
+    # From the bony rim of the orbit down to the height of the nostrils, where beards begin;
+    # off the fold beside the nose and the edge of the face.
+    "left_cheek": Region(
+        (
+            at(329, 348, 347, 346)
+            + between((345, 352, 376), (346, 280, 411), 0.4)
+            + at(411, 425, 266),
+        )
+    ),
+    "right_cheek": Region(
+        (at(117, 118, 119, 100, 36, 205, 187) + between((147, 123, 116), (187, 50, 117), 0.4),)
+    ),
+    # Bridge, dorsum and tip; ends above the nostrils.
+    "nose": Region(
+        (
+            at(168, 351, 399, 456, 363, 440)
+            + between((274, 1, 44), (275, 4, 45), 0.5)
+            + at(220, 134, 236, 174, 122),
+        )
+    ),
+    # Below the shadow of the lower lip, above the edge of the jaw.
+    "chin": Region(
+        (
+            at(194)
+            + between((83, 18, 313), (201, 200, 421), 0.4)
+            + at(418, 262)
+            + between((428, 199, 208), (396, 175, 171), 0.4)
+            + at(32),
+        )
+    ),
+    # The vermilion, off its border, its corners and the line or opening between the lips.
+    "lips": Region(
+        (
+            _band(_UPPER_LIP_OUT, _UPPER_LIP_IN, 0.1, 0.85),
+            _band(_LOWER_LIP_IN, _LOWER_LIP_OUT, 0.15, 0.9),
+        )
+    ),
+    # The thin skin under the lashes.
+    "lower_lids": Region(
+        (
+            _band(_RIGHT_LID_1, _RIGHT_LID_2, 0.2, 1.2),
+            _band(_LEFT_LID_1, _LEFT_LID_2, 0.2, 1.2),
+        )
+    ),
+    # The white of the eyes, off the lids, the iris and the pink inner corner.
+    "sclera": Region(
+        (
+            _band(_RIGHT_EYE_TOP, _RIGHT_EYE_BOTTOM, 0.2, 0.85),
+            _band(_LEFT_EYE_TOP, _LEFT_EYE_BOTTOM, 0.2, 0.85),
+        ),
+        irises=((468, 469, 470, 471, 472), (473, 474, 475, 476, 477)),
+        is_reference=True,
+    ),
+    # All that is neither head nor body: see `_draw_background`.
+    "background": Region(),
+}
+"""Regions in the order of their labels, which start at 1."""
+
+
+def label_map(
+    points: NDArray[np.float32], shape: tuple[int, int], x0: float, y0: float, scale: float
+) -> NDArray[np.uint8]:
+    """Label the pixels of a part of a picture by region.
+
+    Parameters
+    ----------
+    points
+        ``(478, 2)`` landmarks in pixels of the full-resolution picture.
+    shape
+        ``(h, w)`` of the part, in its own pixels.
+    x0, y0
+        Upper left corner of the part in the full-resolution picture.
+    scale
+        Pixels of the full-resolution picture for one of the part: 2 at the chroma resolution
+        of 4:2:0 video.
+
+    Returns
+    -------
+    ndarray
+        ``(h, w)`` uint8: 0 where no region is, ``i + 1`` in the i-th of `REGIONS`. Regions do
+        not overlap.
+
+    Raises
+    ------
+    ValueError
+        If the points are not of that shape.
+    """
+    import cv2
+
+    if points.shape != (N_LANDMARKS, 2):
+        raise ValueError(f"landmarks are ({N_LANDMARKS}, 2), not {points.shape}")
+    labels = np.zeros(shape, dtype=np.uint8)
+    # OpenCV counts pixel centers at integers; landmarks count pixel edges.
+    local = (points.astype(np.float64) - (x0, y0)) / scale - 0.5
+    if not np.isfinite(local).all():
+        return labels
+    _draw_background(labels, local)
+    plan = _plan()
+    corners = local[plan.start] * (1 - plan.share) + local[plan.end] * plan.share
+    fixed = np.rint(corners * (1 << _SHIFT)).astype(np.int32)
+    areas = _signed_areas(corners, plan)
+    for label, region, first_polygon in plan.regions:
+        for number in range(first_polygon, first_polygon + len(region.polygons)):
+            if areas[number] <= 0:
+                continue
+            polygon = [fixed[plan.bounds[number] : plan.bounds[number + 1]]]
+            cv2.fillPoly(labels, polygon, label, cv2.LINE_8, _SHIFT)
+            if region.is_reference:
+                cv2.polylines(labels, polygon, True, 0, 1, cv2.LINE_8, _SHIFT)
+        for center, *rim in region.irises:
+            radius = float(np.hypot(*(local[rim] - local[center]).T).mean())
+            extent = round(IRIS_MARGIN * radius * (1 << _SHIFT))
+            cv2.circle(labels, _fixed(local[center]), extent, 0, -1, cv2.LINE_8, _SHIFT)
+    return labels
+
+
+def valid_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which pixels show skin: neither mirroring the lamp, nor clipped, nor dark.
+
+    Parameters
+    ----------
+    rgb
+        ``(..., 3)`` gamma-encoded, 0..255.
+
+    Returns
+    -------
+    ndarray
+        ``(...)`` bool; false where a channel is NaN.
+    """
+    valid: NDArray[np.bool_] = valid_reference_mask(rgb) & (rgb.min(axis=-1) <= SPECULAR)
+    return valid
+
+
+def valid_reference_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Tell which pixels of a white reference can be used: neither clipped nor dark.
+
+    Parameters and result are those of `valid_mask`; bright pixels are what a white reference
+    is made of, so they stay.
+    """
+    luma = rgb @ np.array(LUMA, dtype=np.float32)
+    valid: NDArray[np.bool_] = (rgb.max(axis=-1) < CLIPPED) & (luma >= DARK)
+    return valid
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All corners of all polygons, to be computed in one step."""
+
+    start: NDArray[np.intp]
+    end: NDArray[np.intp]
+    share: NDArray[np.float64]
+    bounds: tuple[int, ...]
+    """First corner of each polygon, and the end."""
+
+    following: NDArray[np.intp]
+    """Index of the next corner of the same polygon."""
+
+    regions: tuple[tuple[int, Region, int], ...]
+    """Label, region, number of its first polygon; in the order of drawing."""
+
+
+@cache
+def _plan() -> _Plan:
+    labelled = list(enumerate(REGIONS.values(), start=1))
+    # References clear their outlines and discs, so they come first, lest they clear others.
+    labelled.sort(key=lambda item: not item[1].is_reference)
+    corners: list[Corner] = []
+    following: list[int] = []
+    bounds = [0]
+    regions = []
+    for label, region in labelled:
+        regions.append((label, region, len(bounds) - 1))
+        for polygon in region.polygons:
+            first = len(corners)
+            corners.extend(polygon)
+            following.extend([*range(first + 1, len(corners)), first])
+            bounds.append(len(corners))
+    start, end, share = zip(*corners, strict=True)
+    return _Plan(
+        np.array(start),
+        np.array(end),
+        np.array(share)[:, None],
+        tuple(bounds),
+        np.array(following),
+        tuple(regions),
+    )
+
+
+def _signed_areas(corners: NDArray[np.float64], plan: _Plan) -> NDArray[np.float64]:
+    """Area of each polygon, positive where it runs clockwise (rows count downward)."""
+    x, y = corners.T
+    cross = x * y[plan.following] - y * x[plan.following]
+    areas: NDArray[np.float64] = np.add.reduceat(cross, plan.bounds[:-1]) / 2
+    return areas
+
+
+def _draw_background(labels: NDArray[np.uint8], local: NDArray[np.float64]) -> None:
+    """Label what is neither head with hair, nor neck and body, which lie below the chin."""
+    import cv2
+
+    label = 1 + list(REGIONS).index("background")
+    top, chin, right, left = local[[10, 152, 234, 454]]
+    down = chin - top
+    height = max(float(np.hypot(*down)), 1e-6)
+    down = down / height
+    across = np.array([down[1], -down[0]])  # toward the subject's left
+    width = max(abs(float((left - right) @ across)), 0.6 * height)
+    # Hair rises above the mesh, so the ellipse reaches further up than down.
+    center = (top + chin) / 2 - 0.2 * height * down
+    angle = float(np.degrees(np.arctan2(across[1], across[0])))
+    axes = (0.95 * width, 0.9 * height)
+    labels[:] = label
+    scaled = (round(axes[0] * (1 << _SHIFT)), round(axes[1] * (1 << _SHIFT)))
+    cv2.ellipse(labels, _fixed(center), scaled, angle, 0, 360, 0, -1, cv2.LINE_8, _SHIFT)
+    # Hair, neck and shoulders: everything below the mouth's height, and a column under the head.
+    reach = float(sum(labels.shape)) + float(np.abs(local).max())
+    for level, half in ((chin - 0.2 * height * down, reach), ((top + chin) / 2, 1.1 * width)):
+        corners = np.array(
+            [
+                level - half * across,
+                level + half * across,
+                level + half * across + reach * down,
+                level - half * across + reach * down,
+            ]
+        )
+        cv2.fillPoly(labels, [np.rint(corners * (1 << _SHIFT)).astype(np.int32)], 0, shift=_SHIFT)
+
+
+def _fixed(point: NDArray[np.float64]) -> tuple[int, int]:
+    x, y = np.rint(point * (1 << _SHIFT)).astype(int)
+    return int(x), int(y)
