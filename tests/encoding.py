@@ -89,9 +89,8 @@ def write_clip(
     encoder = {**_ENCODER_OPTIONS.get(codec, {}), **(options or {})}
     encoder |= {"crf": str(crf)} if crf is not None else {}
     encoder |= {"qp": str(qp)} if qp is not None else {}
-    muxer = {"movflags": "+faststart"} if faststart else {}
-    if metadata and path.suffix in (".mp4", ".mov"):
-        muxer["movflags"] = muxer.get("movflags", "") + "+use_metadata_tags"
+    flags = "+faststart" * faststart + "+use_metadata_tags" * bool(metadata)
+    muxer = {"movflags": flags} if flags and path.suffix in (".mp4", ".mov") else {}
     with av.open(str(path), "w", options=muxer) as container:
         container.metadata.update(dict(metadata or {}))
         stream: Any = None
@@ -201,9 +200,7 @@ def _set_display_matrix(path: Path, rotation: int, mirrored: bool) -> None:
     ]
     if mirrored:  # left to right before the turn
         a, b = -a, -b
-    matrix = struct.pack(
-        ">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30
-    )
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     data = bytearray(path.read_bytes())
     at, written = data.find(b"tkhd"), 0
     while at >= 0:

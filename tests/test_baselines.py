@@ -139,6 +139,7 @@ def test_mean_never_has_a_positive_r2_out_of_fold(seed):
     frame, hb = people(40, seed)
     table = frame.assign(
         participant_id=[f"p{i % 20}" for i in range(40)],
+        clip="x.mp4",
         session=[str(i // 20) for i in range(40)],
         hemoglobin_g_dl=hb,
     )
@@ -152,7 +153,7 @@ def test_mean_never_has_a_positive_r2_out_of_fold(seed):
 @pytest.mark.shared
 def test_baselines_on_real_labels_reach_the_known_errors(shared):
     readers = pytest.importorskip("pallor.cohort.readers", reason="no readers").READERS
-    table = readers["mcd-rppg"](shared / "mcd_rppg")
+    table = readers["mcd-rppg"](shared / "mcd_rppg").frame
     found = evaluate(table, bootstrap=200, repeats=1).metrics
     in_sample = {entry["name"]: entry["in_sample"]["mae"] for entry in found["baselines"]}
     assert found["participants"] == 300

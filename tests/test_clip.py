@@ -3,11 +3,16 @@ from __future__ import annotations
 import dataclasses
 import gc
 import hashlib
+import itertools
 import os
+import select
+import socket
+import struct
 import subprocess
 import sys
 import threading
 import weakref
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -33,6 +38,7 @@ from pallor.errors import (
 )
 from pallor.video.clip import ClipLimits, open_clip
 from pallor.video.content import ContentHash, file_sha256
+from pallor.video.stream import _Bytes, _refuse_to_open
 from pallor.video.timeline import Timeline
 
 
@@ -85,7 +91,10 @@ def test_frames_come_in_the_order_shown_although_stored_in_another(tmp_path, con
     levels = np.linspace(20, 235, 24).astype(np.uint8)
     frames = [np.full((48, 64, 3), level, np.uint8) for level in levels]
     path = write_clip(
-        tmp_path / f"b.{container}", frames, codec=codec, qp=1,
+        tmp_path / f"b.{container}",
+        frames,
+        codec=codec,
+        qp=1,
         options={"preset": "medium", "bf": "3", "b-adapt": "0"},
     )
     with av.open(str(path)) as raw:
@@ -207,7 +216,7 @@ def test_a_rotated_clip_comes_upright(tmp_path, container, rotation, mirrored):
     assert (clip.info.width, clip.info.height) == (64, 48) == (frame.width, frame.height)
     assert (clip.info.rotation_deg, clip.info.mirrored) == (rotation, mirrored)
     inner = np.ones((48, 64), bool)  # away from the edges, over which chroma is interpolated
-    inner[22:26], inner[:, 30:34] = False, False
+    inner[20:28], inner[:, 28:36] = False, False
     assert np.abs(frame.rgb().astype(int) - upright)[inner].max() <= 3
     box = (3, 5, 20, 17)
     part = frame.reduced(box)
@@ -263,8 +272,9 @@ def test_exif_orientation_is_honored_as_pillow_has_it(tmp_path, value):
     exif = Image.Exif()
     exif[0x0112] = value
     image = Image.fromarray(quadrants()[:30])
-    image.putalpha(Image.fromarray(np.arange(64 * 30, dtype=np.uint16).reshape(30, 64) // 8 % 256)
-                   .convert("L"))
+    image.putalpha(
+        Image.fromarray(np.arange(64 * 30, dtype=np.uint16).reshape(30, 64) // 8 % 256).convert("L")
+    )
     path = save(image, tmp_path / "o.png", exif=exif)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
     with open_clip(path) as clip:
@@ -317,8 +327,6 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path):
     data = bytearray(path.read_bytes())
     for width, height in ((60_000, 60_000), (2**31 - 1, 2**31 - 1)):
         data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-        import zlib
-
         data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
         path.write_bytes(data)
         fails(path, ClipTooLargeError)
@@ -344,7 +352,9 @@ def test_a_simulated_video_is_known_by_its_metadata(tmp_path, container):
     codec = "libvpx" if container == "webm" else "libx264"
     frames = moving_square(2)
     marked = write_clip(
-        tmp_path / f"s.{container}", frames, codec=codec,
+        tmp_path / f"s.{container}",
+        frames,
+        codec=codec,
         metadata={"comment": "SIMULATED face, not a recording"},
     )
     plain = write_clip(
@@ -424,7 +434,16 @@ def test_pipes_and_devices_are_not_opened(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["-i.mp4", "concat:a.mp4|b.mp4", "a%03d.mp4", "pipe:0", "file:x.mp4", "été 顔 .mp4", "x", "a'b\".x"],
+    [
+        "-i.mp4",
+        "concat:a.mp4|b.mp4",
+        "a%03d.mp4",
+        "pipe:0",
+        "file:x.mp4",
+        "été 顔 .mp4",
+        "x",
+        "a'b\".x",
+    ],
 )
 def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -458,48 +477,44 @@ def fails_with_any_name(path: Path) -> str:
 
 def test_playlists_are_refused_and_nothing_is_opened(tmp_path):
     victim = write_clip(tmp_path / "victim.mp4", moving_square(4))
-    lists = {
-        "a.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{victim}\n#EXT-X-ENDLIST\n",
-        "b.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n",
-        "c.ffconcat": f"ffconcat version 1.0\nfile {victim}\n",
-        "d.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n"
-        "a=rtpmap:96 H264/90000\n",
-        "e.mpd": "<?xml version='1.0'?><MPD xmlns='urn:mpeg:dash:schema:mpd:2011'><BaseURL>"
-        "http://127.0.0.1:9/</BaseURL></MPD>",
-    }
-    opened: list[str] = []
-    watching = True
-
-    def watch(event: str, arguments: tuple) -> None:
-        if watching and event in ("open", "os.open", "socket.connect"):
-            opened.append(str(arguments[0]))
-
-    sys.addaudithook(watch)
-    paths = []
-    for name, text in lists.items():
-        (tmp_path / name).write_text(text)
-        paths.append(tmp_path / name)
-        fails(tmp_path / name, NotAVideoError)
-    watching = False
-    assert not [path for path in opened if "victim" in path or "127.0.0.1" in path]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        m3u8 = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
+        lists = {
+            "a.m3u8": m3u8.format(f"file://{victim}"),
+            "b.m3u8": m3u8.format(f"http://{address}/a.ts"),
+            "c.mp4": m3u8.format(f"http://{address}/a.ts"),
+            "d.ffconcat": f"ffconcat version 1.0\nfile {victim}\n",
+            "e.ffconcat": f"ffconcat version 1.0\nfile http://{address}/a.mp4\n",
+            "f.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\n"
+            "m=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+            "g.mpd": "<?xml version='1.0'?><MPD xmlns='urn:mpeg:dash:schema:mpd:2011'><BaseURL>"
+            f"http://{address}/</BaseURL></MPD>",
+        }
+        for name, text in lists.items():
+            (tmp_path / name).write_text(text)
+            fails(tmp_path / name, NotAVideoError)
+        assert not select.select([server], [], [], 0.2)[0], "somebody connected"
 
 
-def test_a_mov_with_an_external_reference_opens_nothing(tmp_path):
-    # Turn the data reference of a whole clip into one to another file.
-    path = write_clip(tmp_path / "a.mov", moving_square(4))
-    data = path.read_bytes()
-    at = data.rfind(b"url \x00\x00\x00\x01")
-    assert at > 0
-    path.write_bytes(data[: at + 4] + b"\0\0\0\0" + data[at + 8 :])
-    try:
-        read(path)
-    except PallorError:
-        pass
+def test_a_file_that_a_clip_refers_to_is_not_opened(tmp_path):
+    # What the demuxers would use to open one is ours, and it refuses: shown on a playlist.
+    path = tmp_path / "a.m3u8"
+    path.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nvictim.ts\n#EXT-X-ENDLIST\n")
+    asked = []
+
+    def refuse(url: str, *rest: object) -> None:
+        asked.append(url)
+        _refuse_to_open(url, *rest)
+
+    with path.open("rb") as file, pytest.raises((av.FFmpegError, PermissionError)):
+        av.open(_Bytes(file, path.stat().st_size), "r", format="hls", io_open=refuse)
+    assert asked == ["victim.ts"]
 
 
 def test_a_cover_picture_is_no_video(tmp_path):
     path = tmp_path / "song.m4a"
-    with av.open(str(path), "w", format="ipod") as container:
+    with av.open(str(path), "w", format="mp4") as container:
         from av.stream import Disposition
 
         from encoding import _write_sound
@@ -525,14 +540,17 @@ def test_libav_prints_nothing(tmp_path):
     path.write_bytes(data[:-300])
     (tmp_path / "no.mp4").write_bytes(data[: len(data) // 3][40:])
     script = (
-        "import sys\nfrom pallor.video.clip import open_clip\nfrom pallor.errors import PallorError\n"
+        "import sys\nfrom pallor.errors import PallorError\n"
+        "from pallor.video.clip import open_clip\n"
         "for path in sys.argv[1:]:\n"
         "    try:\n        with open_clip(path) as clip: list(clip)\n"
         "    except PallorError: pass\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", script, path, tmp_path / "no.mp4"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert (run.stdout, run.stderr) == ("", "")
 
@@ -605,7 +623,9 @@ def test_limits_hold_against_the_header(tmp_path):
     fails(path, ClipTooLargeError, "64 x 48", limits=ClipLimits(max_pixels=64 * 48 - 1))
     fails(path, ClipTooLongError, "2 s", limits=ClipLimits(max_duration_s=1.5))
     fails(path, ClipTooLongError, "60 frames", limits=ClipLimits(max_frames=59))
-    assert len(read(path, ClipLimits(max_pixels=64 * 48, max_duration_s=2.0, max_frames=60))[1]) == 60
+    assert (
+        len(read(path, ClipLimits(max_pixels=64 * 48, max_duration_s=2.0, max_frames=60))[1]) == 60
+    )
 
 
 @pytest.mark.parametrize(
@@ -616,18 +636,16 @@ def test_a_header_that_lies_about_the_length_does_not_help(tmp_path, limits):
     data = path.read_bytes()
     # The duration of the segment and the DURATION tag of the stream: say 0.1 s.
     at = data.find(b"\x44\x89\x88")
-    import struct
-
     data = data[: at + 3] + struct.pack(">d", 100.0) + data[at + 11 :]
-    data = data.replace("00:00:02.000000000".encode(), b"00:00:00.100000000")
+    data = data.replace(b"00:00:02.000000000", b"00:00:00.100000000")
     path.write_bytes(data)
     with open_clip(path, limits) as clip:
         assert clip.info.duration_s == pytest.approx(0.1)
-        seen = []
+        last = -1
         with pytest.raises(ClipTooLongError):
             for frame in clip:
-                seen.append(frame.index)
-    assert len(seen) in (30, 31)
+                last = frame.index
+    assert last in (29, 30)
 
 
 def test_frames_that_grow_beyond_the_header_are_refused(tmp_path):
@@ -714,16 +732,14 @@ def test_times_increase_strictly_from_zero_whatever_the_stamps(stamps, rate, tic
     times = [t for t in (timeline.place(stamp, tick) for stamp in stamps) if t is not None]
     assert len(times) + timeline.left_out == len(stamps)
     assert times[:1] == [0.0][: len(times)]
-    assert all(b > a for a, b in zip(times, times[1:], strict=False))
+    assert all(b > a for a, b in itertools.pairwise(times))
     assert np.isfinite(times).all()
 
 
 def test_frames_without_a_time_of_their_own_are_said(tmp_path, monkeypatch):
     path = write_clip(tmp_path / "a.mp4", moving_square(20))
     real = Timeline.place
-    monkeypatch.setattr(
-        Timeline, "place", lambda self, pts, tb: real(self, min(pts, 15 * 512), tb)
-    )
+    monkeypatch.setattr(Timeline, "place", lambda self, pts, tb: real(self, min(pts, 15 * 512), tb))
     _, times, warnings = read(path)
     assert len(times) == 16
     assert "left out" in str(warnings[0])
@@ -793,7 +809,7 @@ def usable_or_refused(path: Path) -> None:
                 assert frame.rgb().shape == (frame.height, frame.width, 3)
                 assert (frame.width, frame.height) == (clip.info.width, clip.info.height)
             assert times[0] == 0.0
-            assert all(b > a for a, b in zip(times, times[1:], strict=False))
+            assert all(b > a for a, b in itertools.pairwise(times))
             assert all(isinstance(warning, ClipError) for warning in clip.warnings)
     except PallorError as error:
         assert "\n" not in str(error)
@@ -835,7 +851,9 @@ def originals(tmp_path_factory) -> list[bytes]:
 def test_a_damaged_clip_is_refused_or_read(tmp_path, originals, data):
     clip = bytearray(data.draw(st.sampled_from(originals)))
     flips = data.draw(
-        st.lists(st.tuples(st.integers(0, 8 * len(clip) - 1), st.booleans()), min_size=1, max_size=12)
+        st.lists(
+            st.tuples(st.integers(0, 8 * len(clip) - 1), st.booleans()), min_size=1, max_size=12
+        )
     )
     for bit, early in flips:
         bit = bit % min(len(clip) * 8, 6000) if early else bit
@@ -847,7 +865,7 @@ def test_a_damaged_clip_is_refused_or_read(tmp_path, originals, data):
 
 
 @pytest.mark.slow
-@settings(parent=HOSTILE, max_examples=3000)
+@settings(parent=HOSTILE, max_examples=1500)
 @given(data=st.data())
 def test_a_damaged_clip_is_refused_or_read_many_times(tmp_path, originals, data):
     test_a_damaged_clip_is_refused_or_read.hypothesis.inner_test(tmp_path, originals, data)

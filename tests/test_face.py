@@ -14,13 +14,14 @@ import pytest
 import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
-from reference.astronaut import HERE, REFERENCE, versions
 
 from pallor.errors import FaceModelError
 from pallor.video.alignment import CROP_SIZE, TEMPLATE, align_face, alignment
 from pallor.video.face import ROI_SCALE, FaceLandmarker, Landmarks, find_face_model
 from pallor.video.face_detector import FaceBox, anchors, merge_overlapping, tiles
+from pallor.video.tracking import FaceTracker
 from pallor.video.warping import warp_square
+from reference.astronaut import HERE, REFERENCE, versions
 
 AGREEMENT = 0.015
 """Largest mean distance to the reference in units of the interocular distance."""
@@ -65,7 +66,7 @@ def reference_crop_scale(box: FaceBox) -> float:
 
 
 @pytest.mark.parametrize("name", list(versions()))
-def test_landmarks_agree_with_mediapipe(faces, name, record_property):
+def test_landmarks_agree_with_mediapipe(faces, name, record_testsuite_property):
     document = json.loads(REFERENCE.read_text(encoding="utf-8"))
     box, ours = faces[name]
     theirs = np.array(document["landmarks"][name])
@@ -75,28 +76,35 @@ def test_landmarks_agree_with_mediapipe(faces, name, record_property):
     # matters for small faces (see docs/landmarks.md).
     centered = theirs + 0.5 * (1 - reference_crop_scale(box))
     without_offset = distance(ours.points, centered) / ours.interocular
-    record_property("raw_percent", round(100 * raw, 2))
-    record_property("without_offset_percent", round(100 * without_offset, 2))
+    record_testsuite_property(f"{name}_raw_percent", round(100 * raw, 2))
+    record_testsuite_property(f"{name}_percent", round(100 * without_offset, 2))
     assert without_offset <= AGREEMENT
     if ours.interocular >= 40:
         assert raw <= AGREEMENT
 
 
-def mediapipe_landmarks(pictures: dict[str, np.ndarray], folder: Path) -> dict[str, np.ndarray]:
+@pytest.fixture
+def mediapipe() -> list[str]:
     python = os.environ.get(MEDIAPIPE_ENV)
     if not python:
         pytest.skip(f"{MEDIAPIPE_ENV} names no Python that has mediapipe")
     offline = ["unshare", "-rn"]
     if not shutil.which("unshare") or subprocess.run([*offline, "true"], check=False).returncode:
         pytest.skip("no process without network can be started here (unshare -rn)")
+    return [*offline, python]
+
+
+def mediapipe_landmarks(
+    command: list[str], pictures: dict[str, np.ndarray], folder: Path
+) -> dict[str, np.ndarray]:
     paths = []
     for name, rgb in pictures.items():
         paths.append(str(folder / f"{name}.npy"))
         np.save(paths[-1], rgb)
     out = folder / "out.json"
     script = str(HERE / "landmark_reference.py")
-    command = [*offline, python, script, str(find_face_model()), str(out), *paths]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    arguments = [script, str(find_face_model()), str(out), *paths]
+    subprocess.run([*command, *arguments], check=True, capture_output=True, timeout=120)
     landmarks = json.loads(out.read_text(encoding="utf-8"))["landmarks"]
     return {name: np.array(points) for name, points in landmarks.items()}
 
@@ -123,17 +131,35 @@ def frames(path: Path, indices: set[int]) -> dict[str, np.ndarray]:
     ],
 )
 def test_landmarks_of_real_clips_agree_with_mediapipe(
-    shared, landmarker, tmp_path, clip, indices, record_property
+    shared, landmarker, mediapipe, tmp_path, clip, indices, record_testsuite_property
 ):
     pictures = frames(shared / clip, indices)
-    reference = mediapipe_landmarks(pictures, tmp_path)
+    reference = mediapipe_landmarks(mediapipe, pictures, tmp_path)
     errors = []
     for name, rgb in pictures.items():
         ours = landmarker.landmarks(rgb, landmarker.detect(rgb)[0])
         assert ours is not None
         errors.append(distance(ours.points, reference[name]) / ours.interocular)
-    record_property("percent", [round(100 * e, 2) for e in errors])
+    record_testsuite_property(f"{clip}_percent", [round(100 * e, 2) for e in errors])
     assert len(errors) == len(indices)
+    assert np.mean(errors) <= AGREEMENT
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize("clip", ["face_clips/sample_video_1.mp4", "edge_clips/single_face.mp4"])
+def test_tracking_agrees_with_mediapipe(
+    shared, landmarker, mediapipe, tmp_path, clip, record_testsuite_property
+):
+    sequence = np.stack(list(frames(shared / clip, set(range(40))).values()))
+    reference = mediapipe_landmarks(mediapipe, {"sequence": sequence}, tmp_path)["sequence"]
+    tracker = FaceTracker(landmarker)
+    errors = []
+    for i, rgb in enumerate(sequence):
+        ours = tracker.locate(rgb, i / 30)
+        assert ours is not None
+        errors.append(distance(ours.points, reference[i]) / ours.interocular)
+    record_testsuite_property(f"{clip}_tracked_percent", round(100 * np.mean(errors), 2))
     assert np.mean(errors) <= AGREEMENT
 
 
@@ -182,7 +208,7 @@ def test_left_is_the_left_of_the_subject(faces):
     ids=["coffee", "flat", "one_pixel", "noise"],
 )
 def test_no_face_where_there_is_none(landmarker, rgb):
-    assert [b for b in landmarker.detect(rgb) if landmarker.landmarks(rgb, b)] == []
+    assert landmarker.detect(rgb) == []
 
 
 def test_presence_refuses_a_place_without_a_face(landmarker, faces):
@@ -191,15 +217,16 @@ def test_presence_refuses_a_place_without_a_face(landmarker, faces):
     assert landmarker.landmarks(skimage.data.astronaut(), away) is None
 
 
-def test_a_small_face_is_found_in_a_tile(landmarker):
-    face = skimage.data.astronaut()[30:230, 120:330]
-    rgb = np.full((1500, 2000, 3), 127, np.uint8)
-    rgb[900:1100, 1300:1510] = face
+def test_a_face_too_small_for_the_whole_picture_is_found_in_a_tile(landmarker, monkeypatch):
+    rgb = np.full((1000, 1000, 3), 127, np.uint8)
+    x, y = 500, 100
+    rgb[y : y + 300, x : x + 300] = skimage.data.astronaut()[20:320, 80:380]
     (box,) = landmarker.detect(rgb)
     landmarks = landmarker.landmarks(rgb, box)
     assert landmarks is not None
-    assert 1300 < landmarks.points[1, 0] < 1510
-    assert 900 < landmarks.points[1, 1] < 1100
+    assert np.allclose(landmarks.points[1], [x + 144, y + 111], atol=5)
+    monkeypatch.setattr("pallor.video.face_detector.tiles", lambda *_: [])
+    assert landmarker.detect(rgb) == []
 
 
 def test_a_mirrored_view_of_an_array_is_accepted(landmarker, faces):

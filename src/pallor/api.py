@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from pallor.evaluation.protocol import Evaluation
+    from pallor.evaluation.result import Evaluation
     from pallor.models.model import Model
     from pallor.video.recording import Recording
 

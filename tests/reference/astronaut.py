@@ -33,7 +33,9 @@ def move(rgb: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     centers = matrix.copy()
     centers[:, 2] += matrix[:, :2] @ [0.5, 0.5] - 0.5
     size = rgb.shape[1::-1]
-    return cv2.warpAffine(rgb, centers, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(
+        rgb, centers, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def versions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -48,7 +50,10 @@ def versions() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         **{name: (move(rgb, matrix), matrix) for name, matrix in turned.items()},
         "shifted": (np.pad(rgb, ((60, 0), (80, 0), (0, 0)), mode="edge"), shift),
         "halved": (halved.astype(np.uint8), np.eye(2, 3) * 0.5),
-        "doubled": (cv2.resize(rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.eye(2, 3) * 2),
+        "doubled": (
+            cv2.resize(rgb, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC),
+            np.eye(2, 3) * 2,
+        ),
     }
 
 
@@ -65,7 +70,11 @@ def main(python: str, model: str) -> None:
         command = ["unshare", "-rn", python, script, model, str(out), *pictures]
         subprocess.run(command, check=True)
         document = json.loads(out.read_text(encoding="utf-8"))
-    document = {"picture": "skimage.data.astronaut(), public domain", "command": COMMAND, **document}
+    document = {
+        "picture": "skimage.data.astronaut(), public domain",
+        "command": COMMAND,
+        **document,
+    }
     text = json.dumps(document).replace('"landmarks": {', '"landmarks": {\n')
     for name in list(document["landmarks"])[1:]:
         text = text.replace(f', "{name}": ', f',\n"{name}": ')

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pallor.cli.output import SIMULATED, comma_list, command_line, console, progress, say
+
+if TYPE_CHECKING:
+    from pallor.evaluation.result import Evaluation
 
 
 def evaluate(
@@ -67,21 +71,44 @@ def evaluate(
     typer.echo(str(output / "report.html"))
 
 
-def print_table(result: object) -> None:
-    """Print an evaluation's table and notes to stderr."""
+def print_table(result: Evaluation) -> None:
+    """Print an evaluation's table, its verdict and notes to stderr."""
     from rich.table import Table
 
-    from pallor.evaluation.protocol import Evaluation
-    from pallor.evaluation.summary import summary_rows
-
-    if not isinstance(result, Evaluation):
-        raise TypeError("an Evaluation is printed here")
-    heading, rows = summary_rows(result)
-    shown = Table(*heading, title="SIMULATED" if result.metrics["simulated"] else None)
-    for row in rows:
+    metrics = result.metrics
+    title = f"{metrics['participants']} participants, {metrics['clips']} clips"
+    shown = Table(title=f"SIMULATED: {title}" if metrics["simulated"] else title)
+    columns = ["features", "regressor", "MAE g/dL", "r", "R²"]
+    copies = metrics.get("without_duplicates")
+    if copies:
+        columns.append("R² without copies")
+    for column in columns:
+        shown.add_column(column)
+    without = _r2_by_name(copies) if copies else {}
+    for entry in (*metrics["baselines"], *metrics["models"]):
+        modalities = "+".join(entry.get("modalities", ())) or "(baseline)"
+        row = [modalities, entry.get("regressor", entry["name"])]
+        row += [_cell(entry[score]) for score in ("mae", "r", "r2")]
+        if copies:
+            row.append(_cell(without.get(entry["name"])))
         shown.add_row(*row)
     console().print(shown)
-    for note in result.metrics["notes"]:
+    gain = metrics["incremental_r2"]
+    if gain is not None:
+        say(f"R² gained over knowing sex and age: {_cell(gain)}")
+    for note in metrics["notes"]:
         say(f"note: {note}")
-    if result.metrics["simulated"]:
+    if metrics["simulated"]:
         say(SIMULATED)
+
+
+def _r2_by_name(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry["r2"] for entry in (*metrics["baselines"], *metrics["models"])}
+
+
+def _cell(score: Mapping[str, float | None] | None) -> str:
+    if score is None or score["value"] is None:
+        return "-"
+    if score["low"] is None or score["high"] is None:
+        return f"{score['value']:.2f}"
+    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"

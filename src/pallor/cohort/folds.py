@@ -28,7 +28,7 @@ _MAX_BINS = 5
 
 
 def components(table: pd.DataFrame) -> NDArray[np.intp]:
-    """Number the groups of rows that belong together.
+    """Find the groups of rows that belong together, and number them.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def _key(value: object) -> str | None:
 
 
 def _quantile_bins(values: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
-    """Number each value's quantile bin; bins differ by at most one in size, ties by position."""
+    """Return each value's quantile bin; bins differ by one in size at most, ties by position."""
     ranks = np.empty(len(values), dtype=np.intp)
     ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
     return ranks * bins // len(values)

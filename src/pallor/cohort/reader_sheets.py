@@ -32,7 +32,9 @@ def read_sheet(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise CohortError(f"{path}: there is no such file; name the folder of the data set")
     try:
-        sheet = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        sheet = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False
+        )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise CohortError(f"{path}: not a readable CSV file ({error})") from error
     sheet.columns = [str(name).strip() for name in sheet.columns]
@@ -41,7 +43,9 @@ def read_sheet(path: Path, needed: Sequence[str]) -> pd.DataFrame:
         raise CohortError(f"{path}: the columns {', '.join(missing)} are absent")
     if sheet.empty:
         raise CohortError(f"{path}: the sheet has no rows")
-    return sheet.apply(lambda column: column.str.strip())
+    for name in sheet.columns:
+        sheet[name] = sheet[name].str.strip()
+    return sheet
 
 
 def first_few(names: Sequence[str], most: int = 5) -> str:

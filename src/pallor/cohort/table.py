@@ -286,8 +286,12 @@ _SERIES: Mapping[str, Callable[[Sequence[object]], pd.Series]] = MappingProxyTyp
 
 def _carried(values: pd.Series) -> pd.Series:
     """Return an unknown column: text is stripped, empty text missing, the rest untouched."""
+    from pandas.api.types import is_object_dtype, is_string_dtype
+
     cells = values.tolist()
-    if all(isinstance(cell, str | None) for cell in cells) and any(cells):
+    missing = values.isna().tolist()
+    texts = all(isinstance(cell, str) or gap for cell, gap in zip(cells, missing, strict=True))
+    if texts and (is_object_dtype(values.dtype) or is_string_dtype(values.dtype)):
         return text_series([cell_text(cell) or None for cell in cells])
     return values.reset_index(drop=True)
 

@@ -39,7 +39,9 @@ def participants_flow(table: pd.DataFrame, reasons: dict[str, NDArray[np.bool_]]
     Parameters
     ----------
     table
-        One row a clip.
+        One row a clip. Clips that never became a row are taken from
+        ``attrs["extraction"]["failures"]``, where ``load_features`` keeps them, so that
+        nobody gets lost between the cohort and the scores.
     reasons
         For each reason the rows that it applies to, ``(rows,)`` bool.
 
@@ -50,25 +52,37 @@ def participants_flow(table: pd.DataFrame, reasons: dict[str, NDArray[np.bool_]]
     """
     person = table["participant_id"].astype(str).to_numpy(dtype=object)
     scored = np.ones(len(table), dtype=bool)
-    taken: dict[str, NDArray[np.bool_]] = {}
+    clips_of: dict[str, list[str]] = _failed_extractions(table)
     for reason, applies in reasons.items():
-        taken[reason] = scored & applies
+        clips_of.setdefault(reason, []).extend(person[scored & applies])
         scored &= ~applies
     if not scored.any():
         raise FeatureTableError(
             "no clip can be scored: "
-            + "; ".join(f"{int(rows.sum())} clips: {reason}" for reason, rows in taken.items())
+            + "; ".join(f"{len(people)} clips: {reason}" for reason, people in clips_of.items())
         )
     kept = set(person[scored])
     left_out, gone = [], set(kept)
-    for reason, rows in taken.items():
-        if rows.any():
-            new = set(person[rows]) - gone
+    for reason, people in clips_of.items():
+        if people:
+            new = set(people) - gone
             gone |= new
-            left_out.append({"reason": reason, "participants": len(new), "clips": int(rows.sum())})
+            left_out.append({"reason": reason, "participants": len(new), "clips": len(people)})
+    read = int(scored.sum()) + sum(len(people) for people in clips_of.values())
     account = {
-        "participants": {"read": len(set(person)), "scored": len(kept)},
-        "clips": {"read": len(table), "scored": int(scored.sum())},
+        "participants": {"read": len(gone), "scored": len(kept)},
+        "clips": {"read": read, "scored": int(scored.sum())},
         "left_out": left_out,
     }
     return Flow(scored, account)
+
+
+def _failed_extractions(table: pd.DataFrame) -> dict[str, list[str]]:
+    """List the participants of the clips that gave no features, by reason."""
+    settings = table.attrs.get("extraction")
+    failures = settings.get("failures") if isinstance(settings, dict) else None
+    found: dict[str, list[str]] = {}
+    for failure in failures if isinstance(failures, list) else []:
+        reason = f"no features extracted ({failure.get('code', 'unknown')})"
+        found.setdefault(reason, []).append(str(failure.get("participant_id")))
+    return dict(sorted(found.items()))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
-from pallor.evaluation.copies import copy_groups, describe_copies, without_copies
+from pallor.evaluation.copies import describe_copies, without_copies
 from pallor.evaluation.fitting import ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.flow import participants_flow
 from pallor.evaluation.request import (
@@ -241,10 +241,11 @@ def evaluate(
     FeatureTableError
         If the table lacks what was asked for, or participants.
     """
-    if OUTCOME not in table.columns or "participant_id" not in table.columns:
+    absent = [name for name in ("participant_id", "clip", OUTCOME) if name not in table.columns]
+    if absent:
         raise FeatureTableError(
-            f"the table needs the columns participant_id and {OUTCOME}: add them to the cohort"
-            " table and extract again"
+            f"the table has no column {' and no '.join(absent)}: add to the cohort table what is"
+            " missing and extract again"
         )
     if bootstrap < 0 or workers < 1 or seed < 0:
         raise UsageError("bootstrap and seed must be 0 or more, workers 1 or more")
@@ -276,12 +277,14 @@ def _evaluate(
     progress: Progress | None,
     command: str | None,
 ) -> Evaluation:
+    from pallor.cohort.duplicates import duplicates_of_table
+
     notes = _notes(rows, request)
     task = _task(rows, request)
-    groups = copy_groups(rows)
+    duplicates = duplicates_of_table(rows)
     unique, unique_task = None, None
-    if groups:
-        unique = rows.loc[without_copies(rows, groups)].reset_index(drop=True)
+    if duplicates.groups:
+        unique = rows.loc[without_copies(duplicates)].reset_index(drop=True)
         try:
             unique_task = _task(unique, request)
         except FeatureTableError as error:
@@ -323,7 +326,7 @@ def _evaluate(
         },
         "headline": None if headline is None else headline.name,
         **_scores(study, rows, request),
-        "duplicates": describe_copies(rows, groups),
+        "duplicates": describe_copies(rows, duplicates),
         "without_duplicates": without,
         "flow": account,
         "outcome": _outcome(rows, study.units.measured),

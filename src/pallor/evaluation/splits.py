@@ -130,18 +130,19 @@ def _held_out_by(
 ) -> tuple[list[Split], list[str]]:
     from pallor.cohort.folds import leave_group_out
 
-    pairs = leave_group_out(components, labels)
+    try:
+        pairs = leave_group_out(components, labels)
+    except FeatureTableError as error:
+        raise FeatureTableError(
+            f"{column} cannot be held out: {error} (a participant with clips in several goes to"
+            " the one with most of them); use the nested protocol instead"
+        ) from error
     splits, moved = [], 0
     for fold, (train, test) in enumerate(pairs):
         names, counts = np.unique(labels[test].astype(str), return_counts=True)
         name = str(names[np.argmax(counts)])
         moved += int(counts.sum() - counts.max())
         splits.append(Split(0, fold, name, np.asarray(train), np.asarray(test)))
-    if len(splits) < 2:
-        raise FeatureTableError(
-            f"nothing can be held out by {column}: every participant (with all who share a clip"
-            " with them) falls to the same one; use the nested protocol instead"
-        )
     notes = (
         [
             f"{moved} clips were held out with the {column} of most clips of their participant"

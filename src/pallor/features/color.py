@@ -77,13 +77,16 @@ _SRGB_CHANNELS = ("red", "green", "blue")
 _DISTRIBUTIONS = (*_SRGB_CHANNELS, "lab_a")
 _SPREADS = ("lab_l", "lab_b", "saturation")
 _LINEAR = ("linear_red", "linear_green", "linear_blue")
-_MEANS = ("value", "chroma_r", "chroma_g", *_LINEAR)
+_MEANS = ("value", *_LINEAR)
 
 
 def _floored_log(linear: Floats) -> Floats:
     result: Floats = np.log(np.maximum(linear, LINEAR_FLOOR))
     return result
 
+
+_TOGETHER = 4
+"""Samples converted at once: fewer calls, while their channels still fit in a cache."""
 
 _LINEAR_OF_CODE = colorspace.srgb_to_linear(np.arange(256) / 255.0)
 _LOG_OF_CODE = _floored_log(_LINEAR_OF_CODE)
@@ -144,8 +147,10 @@ def compute(recording: Recording) -> dict[str, float]:
     samples = max(len(recording.samples), 1)
     plain = np.full((samples, len(regions), len(_KEYS)), np.nan)
     logs = np.full((samples, len(places), len(LOG_KEYS)), np.nan)
-    for i, sample in enumerate(recording.samples):
-        _measure(sample.pixels, places, plain[i], logs[i])
+    looks = [sample.pixels for sample in recording.samples]
+    for i in range(0, len(looks), _TOGETHER):
+        several = slice(i, i + _TOGETHER)
+        _measure(looks[several], places, plain[several], logs[several])
 
     names = [f"{region}.{key}" for region in regions for key in _KEYS]
     columns = [plain.reshape(samples, -1)]
@@ -167,50 +172,71 @@ def compute(recording: Recording) -> dict[str, float]:
 
 
 def _measure(
-    pixels: Mapping[str, NDArray[np.uint8]],
+    looks: Sequence[Mapping[str, NDArray[np.uint8]]],
     places: Sequence[str],
     plain: Floats,
     logs: Floats,
 ) -> None:
-    """Fill ``(regions, keys)`` and ``(places, log keys)`` for one sample.
+    """Fill ``(samples, regions, keys)`` and ``(samples, places, log keys)`` for some samples.
 
     What is not visible stays as it is. All regions are converted and reduced together: at a
     thousand pixels a region, the number of calls costs more than the number of pixels.
     """
-    regions = places[: len(plain)]
-    visible = [r for r in regions if r in pixels and len(pixels[r]) >= MIN_PIXELS]
+    regions = places[: plain.shape[1]]
+    visible = [
+        (i, region)
+        for i, pixels in enumerate(looks)
+        for region in regions
+        if region in pixels and len(pixels[region]) >= MIN_PIXELS
+    ]
     if not visible:
         return
-    block = _block(np.concatenate([pixels[r] for r in visible]))
-    bounds = np.cumsum([0, *(len(pixels[r]) for r in visible)]).tolist()
-    index = {r: np.arange(a, b) for r, (a, b) in zip(visible, pairwise(bounds), strict=True)}
+    chosen = [looks[i][region] for i, region in visible]
+    block = _block(np.concatenate(chosen))
+    bounds = np.cumsum([0, *map(len, chosen)]).tolist()
+    index = {v: np.arange(a, b) for v, (a, b) in zip(visible, pairwise(bounds), strict=True)}
     index |= _parts(block, index)
 
-    chosen = np.concatenate(list(index.values()))
-    log_bounds = np.cumsum([0, *(len(i) for i in index.values())]).tolist()
-    of_logs = _log_features(block.log_rgb[:, chosen], block.bright[chosen], log_bounds)
+    of_all = np.concatenate(list(index.values()))
+    log_bounds = np.cumsum([0, *map(len, index.values())]).tolist()
+    of_logs = _log_features(block.log_rgb[:, of_all], block.bright[of_all], log_bounds)
     described = _plain_features(block, bounds)
     described |= {key: values[: len(visible)] for key, values in of_logs.items()}
-    plain[[regions.index(r) for r in visible]] = np.array([described[k] for k in _KEYS]).T
-    logs[[places.index(p) for p in index]] = np.array([of_logs[k] for k in LOG_KEYS]).T
+    for out, where, keys, source in (
+        (plain, visible, _KEYS, described),
+        (logs, list(index), LOG_KEYS, of_logs),
+    ):
+        rows = [i for i, _ in where]
+        columns = [places.index(place) for _, place in where]
+        out[rows, columns] = np.array([source[key] for key in keys]).T
 
 
-def _parts(block: _Block, index: Mapping[str, NDArray[np.intp]]) -> dict[str, NDArray[np.intp]]:
-    """Pixels of the places made out of regions.
+def _parts(
+    block: _Block, index: Mapping[tuple[int, str], NDArray[np.intp]]
+) -> dict[tuple[int, str], NDArray[np.intp]]:
+    """Pixels of the places made out of regions, by sample and place.
 
     Both cheeks together; and of a region still the reddest and the palest quarter: vessels and
     the tissue between them share camera and light, so their difference is a contrast of blood
     within one picture that needs no white reference.
     """
-    cheeks = [index[r] for r in ("left_cheek", "right_cheek") if r in index]
-    parts = {"cheeks": np.concatenate(cheeks)} if cheeks else {}
-    if "tissue" in index and 2 * np.count_nonzero(block.bright) >= block.bright.size:
-        usable = np.flatnonzero(block.bright)
-        log_rg = block.log_rgb[0, usable] - block.log_rgb[1, usable]
-        order = usable[np.argsort(log_rg, kind="stable")]
-        quarter = order.size // 4
-        reddest, palest = TISSUE_PAIR
-        parts |= {reddest: order[order.size - quarter :], palest: order[:quarter]}
+    parts: dict[tuple[int, str], NDArray[np.intp]] = {}
+    for i in sorted({i for i, _ in index}):
+        cheeks = [index[i, r] for r in ("left_cheek", "right_cheek") if (i, r) in index]
+        if cheeks:
+            parts[i, "cheeks"] = np.concatenate(cheeks)
+        if (i, "tissue") in index:
+            inside = index[i, "tissue"]
+            usable = inside[block.bright[inside]]
+            if 2 * usable.size < inside.size:
+                continue
+            log_rg = block.log_rgb[0, usable] - block.log_rgb[1, usable]
+            order = usable[np.argsort(log_rg, kind="stable")]
+            quarter = order.size // 4
+            for place, part in zip(
+                TISSUE_PAIR, (order[order.size - quarter :], order[:quarter]), strict=True
+            ):
+                parts[i, place] = part
     return parts
 
 
@@ -226,13 +252,11 @@ def _block(rgb: NDArray[np.generic]) -> _Block:
         log_rgb = _floored_log(linear)
     hsv = colorspace.rgb_to_hsv(encoded.T)
     lab = colorspace.linear_to_lab(linear.T)
-    total = linear[0] + linear[1] + linear[2]
-    chroma = linear[:2] / np.where(total > 0, total, np.nan)
     red = colorspace.high_hue(hsv[:, 0], hsv[:, 1])
     return _Block(
         distributions=np.vstack([codes, lab[:, 1]]),
         spreads=np.vstack([lab[:, 0], lab[:, 2], hsv[:, 1]]),
-        means=np.vstack([hsv[:, 2], chroma, linear, red]),
+        means=np.vstack([hsv[:, 2], linear, red]),
         hue=hsv[:, 0],
         log_rgb=log_rgb,
         bright=np.minimum(np.minimum(linear[0], linear[1]), linear[2]) >= LINEAR_FLOOR,
@@ -263,6 +287,10 @@ def _plain_features(block: _Block, bounds: Sequence[int]) -> dict[str, Floats]:
     out["ratio_rg.of_means"] = red / green
     out["ratio_rb.of_means"] = red / blue
     out["ratio_gb.of_means"] = green / blue
+    light = sum(out[f"{c}.mean"] for c in _LINEAR)
+    light = np.where(light > 0, light, np.nan)
+    out["chroma_r.of_means"] = out["linear_red.mean"] / light
+    out["chroma_g.of_means"] = out["linear_green.mean"] / light
     out["rg_index.of_means"] = colorspace.red_green_index(
         out["linear_red.mean"], out["linear_green.mean"]
     )

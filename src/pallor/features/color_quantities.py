@@ -72,10 +72,20 @@ QUANTITIES: Final[tuple[Quantity, ...]] = (
     Quantity("cb", ("mean",), "Blue difference.", "128 + (B' - Y) / 1.772", "0..255", "BT.601"),
     Quantity("cr", ("mean",), "Red difference.", "128 + (R' - Y) / 1.402", "0..255", "BT.601"),
     Quantity(
-        "chroma_r", ("mean",), "Red chromaticity.", "R / (R + G + B), linear", "0..1", "CIE 15"
+        "chroma_r",
+        ("of_means",),
+        "Red chromaticity.",
+        "R / (R + G + B) of the linear means",
+        "0..1",
+        "CIE 15",
     ),
     Quantity(
-        "chroma_g", ("mean",), "Green chromaticity.", "G / (R + G + B), linear", "0..1", "CIE 15"
+        "chroma_g",
+        ("of_means",),
+        "Green chromaticity.",
+        "G / (R + G + B) of the linear means",
+        "0..1",
+        "CIE 15",
     ),
     Quantity(
         "log_rg",

@@ -128,9 +128,7 @@ def cubic_resample(
     h10 = u * (1 - u) ** 2
     h01 = u**2 * (3 - 2 * u)
     h11 = u**2 * (u - 1)
-    return np.asarray(
-        h00 * x[i] + h10 * hi * slope[i] + h01 * x[i + 1] + h11 * hi * slope[i + 1]
-    )
+    return np.asarray(h00 * x[i] + h10 * hi * slope[i] + h01 * x[i + 1] + h11 * hi * slope[i + 1])
 
 
 def resample_uniform(
@@ -164,7 +162,7 @@ def resample_uniform(
     """
     t = np.asarray(time_s, dtype=np.float64)
     values = np.asarray(x, dtype=np.float64)
-    usable = np.isfinite(values.reshape(len(t), -1)).all(axis=1)
+    usable = np.asarray(np.isfinite(values.reshape(len(t), -1)).all(axis=1))
     part = longest_part(t, usable, max_gap_s)
     if part.size < 2:
         nan = float("nan")
@@ -220,7 +218,7 @@ def detrend(
     n = z.shape[0]
     if n < 4:
         return np.zeros_like(x, dtype=np.float64)
-    lam2 = (2 * np.sin(np.pi * min(cutoff_hz / fps, 0.5))) ** -4
+    lam2 = _smoothness(fps, cutoff_hz)
     flat = z.reshape(n, -1)
     flat = flat - _line(flat)  # the operator removes lines anyway; this keeps the digits
     eigen = 1 + lam2 * (2 - 2 * np.cos(2 * np.pi * np.arange(n // 2 + 1) / n)) ** 2
@@ -237,6 +235,29 @@ def detrend(
     return np.moveaxis((flat - trend).reshape(z.shape), 0, axis)
 
 
+def detrend_gain(
+    freq_hz: NDArray[np.float64], fps: float, cutoff_hz: float = 0.4
+) -> NDArray[np.float64]:
+    """Return the gain of `detrend` at some frequencies, far from the ends of the signal.
+
+    ``1 - 1 / (1 + lambda^2 (2 sin(pi f / fps))^4)``, 0 at zero and 1/2 at the cutoff.
+
+    Parameters
+    ----------
+    freq_hz
+        Frequencies in Hz.
+    fps, cutoff_hz
+        As for `detrend`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Same shape, 0..1.
+    """
+    lam2 = _smoothness(fps, cutoff_hz)
+    return np.asarray(1 - 1 / (1 + lam2 * (2 * np.sin(np.pi * freq_hz / fps)) ** 4))
+
+
 def bandpass(
     x: NDArray[np.float64],
     fps: float,
@@ -249,9 +270,9 @@ def bandpass(
 
     The gain is ``1 / (1 + ((f^2 - f1 f2) / (f (f2 - f1)))^(2 order))``, the squared magnitude
     of the analog Butterworth band-pass (Oppenheim & Schafer, *Discrete-Time Signal
-    Processing*, appendix on continuous-time filters): 1 inside, 1/2 at both edges. It is applied in the
-    frequency domain, after removal of a line and extension of the ends by odd reflection
-    (at most 3 s), so that the ends do not ring.
+    Processing*, appendix on continuous-time filters): 1 inside, 1/2 at both edges. It is
+    applied in the frequency domain, after removal of a line and extension of the ends by odd
+    reflection (at most 3 s), so that the ends do not ring.
 
     Parameters
     ----------
@@ -312,12 +333,20 @@ def upsample(
     line = _line(x[:, None])[:, 0]
     padded, pad = _extend((x - line)[:, None], int(3 * fps))
     size = padded.shape[0]
-    fine = np.fft.irfft(np.fft.rfft(padded[:, 0]), size * factor) * factor
+    spectrum = np.fft.rfft(padded[:, 0])
+    if size % 2 == 0 and factor > 1:
+        spectrum[-1] *= 0.5  # half the rate stands for both signs until there is room above it
+    fine = np.fft.irfft(spectrum, size * factor) * factor
     first = pad * factor
     count = (len(x) - 1) * factor + 1
     steps = np.arange(count) / factor
     slope = line[1] - line[0] if len(x) > 1 else 0.0
     return fine[first : first + count] + line[0] + slope * steps, fps * factor
+
+
+def _smoothness(fps: float, cutoff_hz: float) -> float:
+    """Return the square of Tarvainen's lambda that halves the cutoff frequency."""
+    return float((2 * np.sin(np.pi * min(cutoff_hz / fps, 0.5))) ** -4)
 
 
 def _line(flat: NDArray[np.float64]) -> NDArray[np.float64]:

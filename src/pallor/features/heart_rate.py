@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.features.filters import cubic_resample, resample_uniform
+from pallor.features.filters import MAX_GAP_S, cubic_resample, resample_uniform
 from pallor.features.rppg import METHODS
 from pallor.features.spectrum import (
     agreement_at,
@@ -112,6 +111,12 @@ def estimate_heart_rate(
     ratio = float(p[best] / p[others].max()) if others.size else float("inf")
     return HeartRate(60 * f0, signal_to_noise_db(spectrum, f0), ratio, duration)
 
+
+NOISE_SNR_DB = ((5, 0.4), (7, 1.0), (10, 0.8), (15, 0.4), (20, 0.0), (30, -0.4), (60, -1.8))
+"""Duration in seconds and the SNR in dB that noise exceeds in at most 1 % of the clips."""
+
+NOISE_EVIDENCE_DB = ((5, 3.1), (7, 4.1), (10, 3.6), (15, 2.9), (20, 2.0), (30, 1.6), (60, -0.7))
+"""The same for SNR plus weighted agreement of three regions."""
 
 AGREEMENT_WEIGHT_DB = 6.0
 """What full agreement between regions adds to the evidence, dB; chosen for detection power."""
@@ -224,15 +229,16 @@ def pulse_from_traces(traces: Traces, method: str = "pos") -> PulseSignal:
     rgb = np.stack([traces.region(name) for name in names], 1) if names else None
     if rgb is None:
         return _no_signal()
-    seen = np.isfinite(rgb).all(axis=2).mean(axis=0)
+    seen = np.isfinite(rgb).all(axis=2).sum(axis=0)
     used = np.flatnonzero((seen > 0) & (seen >= 0.5 * seen.max()))
+    if used.size == 0:
+        return _no_signal()
     uniform = resample_uniform(traces.time_s, rgb[:, used])
     if uniform.duration_s == 0.0:
         return _no_signal()
     colors = np.moveaxis(uniform.values, 1, 0)
-    project = partial(METHODS[method], fps=uniform.fps)
-    pulse = -project(colors.mean(axis=0))
-    region_pulses = -project(colors)
+    pulse = -METHODS[method](colors.mean(axis=0), uniform.fps)
+    region_pulses = -METHODS[method](colors, uniform.fps)
     heart_rate = estimate_heart_rate(pulse, uniform.fps)
     agreement = agreement_at(region_pulses, uniform.fps, heart_rate.hz)
     return PulseSignal(
@@ -244,7 +250,8 @@ def pulse_from_traces(traces: Traces, method: str = "pos") -> PulseSignal:
         region_pulses=region_pulses,
         heart_rate=heart_rate,
         agreement=agreement,
-        present=pulse_is_present(heart_rate, agreement),
+        # Two regions agree by chance more often than the three that the level was derived for.
+        present=pulse_is_present(heart_rate, agreement if len(used) == 3 else float("nan")),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.features.filters import detrend
+from pallor.features.filters import detrend, detrend_gain
 
 COMB_HZ = (0.2, 0.4)
 """Half width of the bands around the heart rate and its double; the double varies twice as much."""
@@ -54,17 +54,32 @@ class LockIn:
     """
 
     def __init__(self, n: int, fps: float, f0_hz: float) -> None:
-        self.n, self.fps, self.f0_hz = n, fps, f0_hz
-        freq = np.fft.rfftfreq(n, 1 / fps)
+        # Whole periods only: of a broken one, power would leak out of the bands.
+        self.n = min(n, round(int(n * f0_hz / fps + 1e-6) * fps / f0_hz))
+        self.fps, self.f0_hz = fps, f0_hz
+        freq = np.fft.rfftfreq(self.n, 1 / fps)
         top = min(0.45 * fps, 2 * f0_hz + COMB_HZ[1])
         first = np.abs(freq - f0_hz) <= COMB_HZ[0]
         second = (np.abs(freq - 2 * f0_hz) <= COMB_HZ[1]) & (freq <= top) & ~first
         self.bins = np.flatnonzero(first | second)
         self.harmonic = np.where(second[self.bins], 1, 0)
+        self.gain = detrend_gain(np.asarray(freq[self.bins], dtype=np.float64), fps)
 
     def coefficients(self, x: NDArray[np.float64]) -> NDArray[np.complex128]:
-        """Return the Fourier coefficients of ``(n, ...)`` signals in the bands, ``(k, ...)``."""
-        return np.asarray(np.fft.rfft(detrend(x, self.fps), axis=0)[self.bins])
+        """Return the Fourier coefficients in the bands, free of drift and its removal's gain.
+
+        Parameters
+        ----------
+        x
+            ``(n, ...)`` uniform samples.
+
+        Returns
+        -------
+        numpy.ndarray
+            ``(k, ...)`` complex.
+        """
+        gain = self.gain.reshape((-1,) + (1,) * (x.ndim - 1))
+        return np.asarray(np.fft.rfft(detrend(x, self.fps)[: self.n], axis=0)[self.bins] / gain)
 
     def reference(self, pulses: NDArray[np.float64], use: tuple[int, ...]) -> Reference | None:
         """Build a reference from the pulse signals of some regions.
@@ -100,7 +115,9 @@ class LockIn:
             return None
         k = len(use)
         slope = k / (1 + (k - 1) * r) ** 2
-        r_se = (1 - r * r) / np.sqrt(2 * p.shape[1])
+        # Error of a correlation over 2k real numbers; the pairs share signals, so of n regions
+        # n - 1 pairs count as independent.
+        r_se = (1 - r * r) / np.sqrt(2 * p.shape[1] * (len(p) - 1))
         return Reference(
             np.asarray(p[list(use)].mean(axis=0)), k * r / (1 + (k - 1) * r), slope * r_se
         )
@@ -133,6 +150,10 @@ class LockIn:
         power = float(p2.sum())
         projected = (c * p.conj()[:, None]).real.sum(axis=0)
         residual = np.abs(c - projected / power * p[:, None]) ** 2
+        # The residual also holds noise of the reference. That noise moves numerator and square
+        # root of the power alike and cancels to first order, so it is taken out, spread evenly.
+        rel = reference.reliability
+        foreign = (projected / power) ** 2 * power * (1 - rel) / rel / len(p)
         # Noise density of each harmonic by itself: it falls with frequency. One of the 2k
         # degrees of freedom (real and imaginary part of k coefficients) went into the slope.
         density = np.zeros_like(residual)
@@ -140,7 +161,9 @@ class LockIn:
         for h in (0, 1):
             at = self.harmonic == h
             if at.any():
-                density[at] = residual[at].mean(axis=0) * freedom / (freedom - 1)
+                found = residual[at].mean(axis=0)
+                own = np.maximum(found - foreign, 0.1 * found)
+                density[at] = own * freedom / (freedom - 1)
         projected_se = np.sqrt((p2[:, None] * density).sum(axis=0) / 2)
         scale = 4 / (self.n * np.sqrt(reference.reliability * power))
         amplitude = scale * projected

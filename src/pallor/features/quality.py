@@ -16,19 +16,11 @@ from pallor.errors import (
     TooShortForPulseError,
     TooSlowForPulseError,
 )
-from pallor.features.heart_rate import pulse_from_traces
+from pallor.features.heart_rate import MIN_DURATION_S, MIN_FPS, pulse_from_traces
 from pallor.video.recording import InputKind, Recording
 
 if TYPE_CHECKING:
     from pallor.video.clip import ClipLimits
-
-MIN_PULSE_DURATION_S = 5.0
-"""Unbroken seconds with a face that a heart rate needs: five beats at 60 bpm, and a
-resolution of 0.2 Hz, no wider than the band of the signal-to-noise ratio."""
-
-MIN_PULSE_FPS = 8.0
-"""Twice the upper edge of the pulse band, 4 Hz (sampling theorem)."""
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -61,31 +53,31 @@ def assess(recording: Recording) -> Quality:
     if recording.input_kind is not InputKind.FACE_VIDEO:
         reason: ClipError = StillImageError(
             f"{name}: a still image has no pulse; record a video of at least "
-            f"{MIN_PULSE_DURATION_S:.0f} s."
+            f"{MIN_DURATION_S:.0f} s."
         )
         return _refused(recording, reason)
-    if recording.fps < MIN_PULSE_FPS:
+    if recording.fps < MIN_FPS:
         reason = TooSlowForPulseError(
             f"{name}: {recording.fps:.1f} frames a second; a pulse needs at least "
-            f"{MIN_PULSE_FPS:.0f}, better 30. Record with more light or a better camera."
+            f"{MIN_FPS:.0f}, better 30. Record with more light or a better camera."
         )
         return _refused(recording, reason)
     visible_s = longest_visible_s(recording)
-    if visible_s < MIN_PULSE_DURATION_S:
+    if visible_s < MIN_DURATION_S:
         reason = TooShortForPulseError(
             f"{name}: {visible_s:.1f} s with a face in one piece; a pulse needs at least "
-            f"{MIN_PULSE_DURATION_S:.0f} s, better 30. Record longer, the face in the picture."
+            f"{MIN_DURATION_S:.0f} s, better 30. Record longer, the face in the picture."
         )
         return _refused(recording, reason)
     signal = pulse_from_traces(traces)
-    snr_db = _finite(signal.snr_db)
+    snr_db = _finite(signal.heart_rate.snr_db)
     if not signal.present:
         reason = NoPulseError(
             f"{name}: no pulse stands out of the noise. Sit still in bright, even light, and "
             "record with little compression (at least 8 Mbit/s); a photograph has no pulse."
         )
         return _refused(recording, reason, snr_db)
-    return Quality(True, (), recording.warnings, _finite(signal.heart_rate_bpm), snr_db)
+    return Quality(True, (), recording.warnings, _finite(signal.heart_rate.bpm), snr_db)
 
 
 def longest_visible_s(recording: Recording) -> float:

@@ -101,9 +101,10 @@ def pos(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
     """Return the plane-orthogonal-to-skin pulse of Wang et al.
 
     For every window of 1.6 s, with each channel over its mean in the window: ``S1 = G - B``,
-    ``S2 = G + B - 2R``, ``h = S1 + alpha S2`` with ``alpha = std(S1) / std(S2)``; the windows,
-    each minus its mean, are added up. Wang, den Brinker, Stuijk, de Haan 2017, *Algorithmic
-    principles of remote PPG*, IEEE Trans Biomed Eng 64:1479, algorithm 1.
+    ``S2 = G + B - 2R``, ``h = S1 + alpha S2`` with ``alpha = std(S1) / std(S2)``; where windows,
+    each minus its mean, overlap, their mean is taken. Wang, den Brinker, Stuijk, de Haan 2017, *Algorithmic
+    principles of remote PPG*, IEEE Trans Biomed Eng 64:1479, algorithm 1; there the windows are
+    added, which differs by a constant and lets the pulse fade within 1.6 s of the ends.
 
     A window is a linear combination of the channels with fixed weights, and its mean is zero
     by construction. So the sum over the windows that cover a sample is the sample times the
@@ -119,7 +120,7 @@ def pos(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
     Returns
     -------
     numpy.ndarray
-        ``(..., n)``; about ``window`` times the size of a single projection, as in the paper.
+        ``(..., n)``.
     """
     d = _relative(rgb)
     n = d.shape[-2]
@@ -143,7 +144,9 @@ def pos(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
         offset = -np.sum((first + alpha * second) * mean / (1 + mean), axis=-1, keepdims=True)
     cover = [(0, 0)] * (d.ndim - 2) + [(size - 1, size - 1), (0, 0)]
     summed = _moving_sum(np.pad(np.concatenate((weight, offset), axis=-1), cover), size)
-    return np.asarray(np.sum(d * summed[..., :3], axis=-1) + summed[..., 3])
+    ends = np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1))
+    covering = np.minimum(ends, min(size, n - size + 1))
+    return np.asarray((np.sum(d * summed[..., :3], axis=-1) + summed[..., 3]) / covering)
 
 
 def lgi(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
@@ -169,7 +172,7 @@ def lgi(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
     """
     del fps
     d = _relative(rgb)
-    bad = np.isnan(d).any(axis=(-2, -1))
+    bad = np.asarray(np.isnan(d).any(axis=(-2, -1)))
     c = np.where(bad[..., None, None], 0.0, d) + 1.0
     _, vectors = np.linalg.eigh(np.swapaxes(c, -1, -2) @ c)
     return _green_without(d, vectors[..., :, -1])
@@ -198,7 +201,7 @@ def pbv(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
         ``(..., n)``.
     """
     d = _relative(rgb)
-    bad = np.isnan(d).any(axis=(-2, -1))
+    bad = np.asarray(np.isnan(d).any(axis=(-2, -1)))
     clean = np.where(bad[..., None, None], 0.0, d)
     banded = bandpass(clean, fps, axis=-2)
     q = np.swapaxes(banded, -1, -2) @ banded
@@ -279,9 +282,7 @@ def _tuned(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[n
     return np.asarray(first + np.where(np.isfinite(ratio), ratio, 0.0) * second)
 
 
-def _green_without(
-    d: NDArray[np.float64], direction: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _green_without(d: NDArray[np.float64], direction: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the green component of ``1 + d`` after projection orthogonal to a unit vector."""
     with np.errstate(invalid="ignore"):
         along = np.einsum("...nc,...c->...n", d, direction)

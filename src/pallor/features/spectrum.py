@@ -69,7 +69,8 @@ def power_spectrum(pulse: NDArray[np.float64], fps: float) -> Spectrum:
     length = 1 << int(np.ceil(np.log2(max(fps / GRID_HZ, size))))
     pieces = (pieces - pieces.mean(axis=1, keepdims=True)) * window
     density = 2 * np.abs(np.fft.rfft(pieces, length, axis=1)) ** 2 / (fps * (window @ window))
-    return Spectrum(np.fft.rfftfreq(length, 1 / fps), density.mean(axis=0), len(starts))
+    freq = np.arange(length // 2 + 1, dtype=np.float64) * (fps / length)
+    return Spectrum(freq, np.asarray(density.mean(axis=0), dtype=np.float64), len(starts))
 
 
 def signal_to_noise_db(spectrum: Spectrum, f0_hz: float) -> float:
@@ -151,7 +152,8 @@ def agreement_at(pulses: NDArray[np.float64], fps: float, f0_hz: float) -> float
     length = 1 << int(np.ceil(np.log2(max(fps / GRID_HZ, n))))
     window = np.hanning(n + 2)[1:-1]
     spectra = np.fft.rfft(prepare(pulses.T, fps).T * window, length, axis=1)
-    at = spectra[:, near_harmonics(np.fft.rfftfreq(length, 1 / fps), f0_hz)]
+    freq = np.arange(length // 2 + 1, dtype=np.float64) * (fps / length)
+    at = spectra.compress(near_harmonics(freq, f0_hz), axis=1)
     cross = (at @ at.conj().T).real
     scale = np.sqrt(np.outer(np.diag(cross), np.diag(cross)))
     pairs = np.triu_indices(k, 1)
@@ -175,3 +177,58 @@ def prepare(pulse: NDArray[np.float64], fps: float) -> NDArray[np.float64]:
         Same shape.
     """
     return bandpass(detrend(pulse, fps), fps, 0.5, 4.5)
+
+
+HARMONIC_NAMES = (
+    "power_1", "power_2", "power_3", "ratio_2_1", "ratio_3_1", "nha",
+    "entropy", "centroid", "band_low", "band_middle", "band_high",
+)  # fmt: skip
+"""Names of the quantities that `harmonic_features` returns, always all of them."""
+
+SHAPE_BAND_HZ = (0.7, 4.0)
+"""Band in which the shape of the spectrum is described."""
+
+
+def harmonic_features(spectrum: Spectrum | None, f0_hz: float) -> dict[str, float]:
+    """Describe the shape of a pulse spectrum.
+
+    Parameters
+    ----------
+    spectrum
+        Of the pulse; None where there is no pulse.
+    f0_hz
+        Heart rate in Hz.
+
+    Returns
+    -------
+    dict
+        The keys of `HARMONIC_NAMES`. ``power_n``: share of the power between 0.5 and 4.5 Hz
+        within 0.1 Hz of the n-th harmonic, NaN where the harmonic lies above 4 Hz;
+        ``ratio_n_1`` between these; ``nha`` the share of the harmonics above the first in
+        the power of all known ones; ``entropy`` of the normalized spectrum 0.7-4 Hz over its
+        maximum, 0..1; ``centroid`` in Hz; bands 0.7-1, 1-2 and 2-4 Hz over 0.7-4 Hz.
+    """
+    features = dict.fromkeys(HARMONIC_NAMES, float("nan"))
+    if spectrum is None:
+        return features
+    total = spectrum.between(0.5, 4.5)
+    if not total > 0:
+        return features
+    power = {
+        n: spectrum.between(n * f0_hz - 0.1, n * f0_hz + 0.1) / total
+        for n in (1, 2, 3)
+        if n * f0_hz + 0.1 <= SHAPE_BAND_HZ[1]
+    }
+    features |= {f"power_{n}": value for n, value in power.items()}
+    features |= {f"ratio_{n}_1": power[n] / power[1] for n in (2, 3) if n in power}
+    if 2 in power:
+        features["nha"] = 1 - power[1] / sum(power.values())
+    f = spectrum.freq_hz
+    inside = (f >= SHAPE_BAND_HZ[0]) & (f <= SHAPE_BAND_HZ[1])
+    share = spectrum.power[inside] / spectrum.power[inside].sum()
+    logs = np.log(np.where(share > 0, share, 1.0))
+    features["entropy"] = float(-(share @ logs) / np.log(len(share)))
+    features["centroid"] = float(share @ f[inside])
+    for name, low, high in (("low", 0.7, 1.0), ("middle", 1.0, 2.0), ("high", 2.0, 4.0)):
+        features[f"band_{name}"] = float(share[(f[inside] >= low) & (f[inside] < high)].sum())
+    return features

@@ -1,4 +1,4 @@
-"""Does a model apply to this clip and this person?
+"""Whether a model applies to a clip and a person.
 
 A model says what it was trained on; an estimate outside of that is extrapolation. Some of it
 is refused (another kind of input, networks at another precision, an age far outside), the rest
@@ -43,11 +43,12 @@ class Applicability:
 def check_applicability(
     metadata: Mapping[str, Any],
     *,
+    clip: str | None = None,
     input_kind: str,
     age_years: float | None = None,
     sex: str | None = None,
     feature_precision: str | None = None,
-    simulated_clip: bool | None = None,
+    simulated: bool | None = None,
     modalities: Sequence[str] | None = None,
 ) -> Applicability:
     """Compare a clip and a person with what a model was trained on.
@@ -55,14 +56,16 @@ def check_applicability(
     Parameters
     ----------
     metadata
-        `pallor.models.bundle.Model.metadata`.
+        `pallor.models.model.Model.metadata`.
+    clip
+        Its name, for the messages.
     input_kind
         ``face_video``, ``face_still`` or ``region_still``.
     age_years, sex
         Of the person, where known; sex is ``female`` or ``male``.
     feature_precision
         Precision of the networks that made the features, such as ``fp32``, where known.
-    simulated_clip
+    simulated
         Whether the clip was rendered by a simulation, where known.
     modalities
         Modalities that can be computed, where known.
@@ -80,7 +83,8 @@ def check_applicability(
             "use a model for this kind of clip"
         )
     trained_precision = metadata.get("precision")
-    if None not in (trained_precision, feature_precision) and trained_precision != feature_precision:
+    known = None not in (trained_precision, feature_precision)
+    if known and trained_precision != feature_precision:
         refusals.append(
             f"the model was trained on features of precision {trained_precision}, these are "
             f"{feature_precision}: extract them again with {trained_precision}"
@@ -92,25 +96,26 @@ def check_applicability(
         refusals.append(
             f"the model needs the modality {missing[0]}, which was not computed for this clip"
         )
-    _check_simulated(bool(metadata["simulated"]), simulated_clip, warnings)
+    _check_simulated(bool(metadata["simulated"]), simulated, warnings)
     _check_age(metadata["cohort"].get("age_years"), age_years, refusals, warnings)
     _check_sex(metadata["cohort"].get("sex") or {}, sex, warnings)
     if "demographics" in metadata["modalities"]:
-        for name, value in (("sex", sex), ("age_years", age_years)):
+        for what, value in (("sex", sex), ("age_years", age_years)):
             if value is None:
                 warnings.append(
-                    f"the model uses {name}, which was not given: the training average stands in"
+                    f"the model uses {what}, which was not given: the training average stands in"
                 )
+    name = f"{clip}: " if clip else ""
     return Applicability(
-        tuple(OutsideModelError(text) for text in refusals),
-        tuple(OutsideModelError(text) for text in warnings),
+        tuple(OutsideModelError(name + text) for text in refusals),
+        tuple(OutsideModelError(name + text) for text in warnings),
     )
 
 
 def _check_simulated(trained: bool, clip: bool | None, warnings: list[str]) -> None:
     if trained and not clip:
         warnings.append(
-            "the model was trained on simulated clips: its estimate says nothing about a real person"
+            "the model was trained on simulated clips: what it says of a real person is worthless"
         )
     if clip and not trained:
         warnings.append("the clip is simulated, the model was trained on real clips")

@@ -18,7 +18,7 @@ Importing this module imports scikit-learn.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pallor.errors import FeatureTableError, UsageError
+from pallor.models.members import fit_learner, grids_of, out_of_fold
 from pallor.models.meta import Fold, tune_sum
+from pallor.models.offset import fit_offset, offset_of, without_gaps
 from pallor.models.preprocessing import (
     DEMOGRAPHICS,
     columns_of,
@@ -36,7 +38,7 @@ from pallor.models.preprocessing import (
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, Candidate, Learner, Size
+from pallor.models.regressors import LEARNERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +89,12 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Out-of-fold prediction of the fused regressor in g/dL, ``(rows,)``.
     """
 
+    inner_folds_: list[Fold]
+    oof_: Floats
+    oof_prediction_: Floats
+    partial_: dict[str, Floats]
+    members_: dict[str, Any]
+
     def __init__(
         self,
         modalities: Sequence[str] = ("color",),
@@ -103,7 +111,13 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.quick = quick
         self.n_jobs = n_jobs
 
-    def fit(self, X: pd.DataFrame, y: Any, groups: Any) -> FusedRegressor:
+    def fit(
+        self,
+        X: pd.DataFrame,
+        y: Any,
+        groups: Any,
+        progress: Callable[[int, int, str], None] | None = None,
+    ) -> FusedRegressor:
         """Fit on rows of a feature table.
 
         Parameters
@@ -114,6 +128,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             Hemoglobin in g/dL, ``(rows,)``.
         groups
             What must stay together, ``(rows,)``: `pallor.cohort.folds.components`.
+        progress
+            Called with ``(done, total, what)``, one step a modality and fold.
 
         Returns
         -------
@@ -149,7 +165,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         _, first, inverse = np.unique(labels[order], return_index=True, return_inverse=True)
         relabeled = np.argsort(np.argsort(first))[inverse]
         back = np.argsort(order)
-        self._fit_ordered({k: v[order] for k, v in data.items()}, target[order], relabeled)
+        ordered = {name: values[order] for name, values in data.items()}
+        self._fit_ordered(ordered, target[order], relabeled, progress or (lambda *_: None))
         self.inner_folds_ = [(np.sort(order[a]), np.sort(order[b])) for a, b in self.inner_folds_]
         self.oof_ = self.oof_[back]
         self.oof_prediction_ = self.oof_prediction_[back]
@@ -165,8 +182,14 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             if len(set(names)) != len(names):
                 raise UsageError(f"a name is given twice: {', '.join(names)}")
 
-    def _fit_ordered(self, data: dict[str, Floats], y: Floats, groups: NDArray[Any]) -> None:
-        from joblib import Parallel, delayed
+    def _fit_ordered(
+        self,
+        data: dict[str, Floats],
+        y: Floats,
+        groups: NDArray[Any],
+        progress: Callable[[int, int, str], None],
+    ) -> None:
+        from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
         from pallor.cohort.folds import grouped_folds
 
@@ -175,73 +198,32 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         splits = min(self.inner_splits, len(np.unique(groups)))
         folds = grouped_folds(groups, y, splits, self.seed)
         self.inner_folds_ = folds
+        grids = grids_of(self.learners, quick=self.quick)
         jobs = [(name, fold) for name in usable for fold in folds]
         # Threads: the learners' compiled code releases the lock, and each runs on one thread.
-        predictions = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-            delayed(self._out_of_fold)(usable[name], demographics, y, *fold) for name, fold in jobs
+        predictions = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
+            delayed(out_of_fold)(usable[name], demographics, y, fold, grids, self.seed, self.quick)
+            for name, fold in jobs
         )
         offset = np.empty_like(y)
         for train, test in folds:
-            base = _fit_offset(demographics, y, train)
-            offset[test] = _offset(base, demographics, test)
-        grids = self._grids()
+            base = fit_offset(demographics, y, train)
+            offset[test] = offset_of(base, demographics, test)
         tried: dict[str, Floats] = {}  # member -> (rows, candidates)
         for name in usable:
             for learner, grid in grids.items():
                 tried[f"{name}/{learner}"] = np.empty((len(y), len(grid)))
-        for (name, (_, test)), of_learner in zip(jobs, predictions, strict=True):
+        total = len(jobs) + 1
+        for done, ((name, (_, test)), of_learner) in enumerate(
+            zip(jobs, predictions, strict=True), start=1
+        ):
+            progress(done, total, name)
             for learner, values in of_learner.items():
                 tried[f"{name}/{learner}"][test] = values
         self.member_names_ = list(tried)
         self._join(tried, offset, y)
         self._refit(usable, demographics, y)
-
-    def _grids(self) -> dict[str, tuple[Candidate, ...]]:
-        return {
-            name: LEARNERS[name].grid[:1] if self.quick else LEARNERS[name].grid
-            for name in self.learners
-        }
-
-    def _out_of_fold(
-        self,
-        values: Floats,
-        demographics: Floats | None,
-        y: Floats,
-        train: NDArray[np.intp],
-        test: NDArray[np.intp],
-    ) -> dict[str, Floats]:
-        """Return, for each learner, predictions of every candidate ``(test rows, candidates)``."""
-        base = _fit_offset(demographics, y, train)
-        left_over = y[train] - _offset(base, demographics, train)
-        inputs, held_out = values[train], values[test]
-        if demographics is not None:
-            known = _without_gaps(base, demographics)
-            coefficients = partial_out(inputs, known[train])
-            inputs = without_demographics(inputs, known[train], coefficients)
-            held_out = without_demographics(held_out, known[test], coefficients)
-        grids = self._grids()
-        if not varying_columns(inputs):
-            return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
-        result, prepared = {}, {}
-        for name, grid in grids.items():
-            learner = LEARNERS[name]
-            if learner.preparation not in prepared:
-                pipeline = prepare(learner.preparation, inputs, self.seed)
-                both = pipeline.transform(inputs), pipeline.transform(held_out)
-                prepared[learner.preparation] = both
-            train_values, test_values = prepared[learner.preparation]
-            columns = [
-                self._fit_learner(learner, train_values, left_over, c).predict(test_values)
-                for c in grid
-            ]
-            result[name] = np.column_stack(columns).astype(np.float64)
-        return result
-
-    def _fit_learner(
-        self, learner: Learner, values: Floats, target: Floats, candidate: Candidate
-    ) -> Any:
-        size = Size(rows=values.shape[0], columns=values.shape[1], quick=self.quick)
-        return learner.build(size, self.seed, 1, candidate).fit(values, target)
+        progress(total, total, "all rows")
 
     def _join(self, tried: Mapping[str, Floats], offset: Floats, y: Floats) -> None:
         """Choose candidates and weights; the cross-fitted ones for the out-of-fold prediction."""
@@ -255,7 +237,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             weights, intercept = self._weigh(members, left_over, rest, others)
             self.oof_prediction_[test] = offset[test] + intercept + members[test] @ weights
         best = _best(tried, left_over, everything)
-        grids = self._grids()
+        grids = grids_of(self.learners, quick=self.quick)
         self.candidates_ = {
             name: dict(grids[name.split("/")[1]][index]) for name, index in best.items()
         }
@@ -287,13 +269,11 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _refit(self, usable: Mapping[str, Floats], demographics: Floats | None, y: Floats) -> None:
         everything = np.arange(len(y))
-        self.offset_ = _fit_offset(demographics, y, everything)
-        left_over = y - _offset(self.offset_, demographics, everything)
-        self.partial_: dict[str, Floats] = {}
-        self.members_: dict[str, Any] = {}
-        positive = [
-            n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0
-        ]
+        self.offset_ = fit_offset(demographics, y, everything)
+        left_over = y - offset_of(self.offset_, demographics, everything)
+        self.partial_ = {}
+        self.members_ = {}
+        positive = [n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0]
         prepared: dict[tuple[str, str], tuple[Any, Floats]] = {}
         for name in positive:
             modality, learner_name = name.split("/")
@@ -302,13 +282,15 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             if key not in prepared:
                 inputs = usable[modality]
                 if demographics is not None:
-                    known = _without_gaps(self.offset_, demographics)
+                    known = without_gaps(self.offset_, demographics)
                     self.partial_[modality] = partial_out(inputs, known)
                     inputs = without_demographics(inputs, known, self.partial_[modality])
                 pipeline = prepare(learner.preparation, inputs, self.seed)
                 prepared[key] = pipeline, pipeline.transform(inputs)
             pipeline, values = prepared[key]
-            fitted = self._fit_learner(learner, values, left_over, self.candidates_[name])
+            fitted = fit_learner(
+                learner, values, left_over, self.candidates_[name], self.seed, self.quick
+            )
             self.members_[name] = _pipeline(pipeline, fitted)
 
     def predict(self, X: pd.DataFrame) -> Floats:
@@ -336,7 +318,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if DEMOGRAPHICS in self.columns_:
             demographics = matrix(X, self.columns_[DEMOGRAPHICS])
         rows = np.arange(len(X))
-        total = _offset(self.offset_, demographics, rows) + self.intercept_
+        total = offset_of(self.offset_, demographics, rows) + self.intercept_
         weights = dict(zip(self.member_names_, self.weights_, strict=True))
         inputs: dict[str, Floats] = {}
         for name, member in self.members_.items():
@@ -346,11 +328,24 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 if demographics is not None:
                     inputs[modality] = without_demographics(
                         inputs[modality],
-                        _without_gaps(self.offset_, demographics),
+                        without_gaps(self.offset_, demographics),
                         self.partial_[modality],
                     )
             total = total + weights[name] * member.predict(inputs[modality])
         return np.asarray(total, dtype=np.float64)
+
+    def without_training_rows(self) -> FusedRegressor:
+        """Return a copy that predicts the same and holds no value of a single training row.
+
+        Left out are `inner_folds_`, `oof_` and `oof_prediction_`. (A support vector machine
+        still holds some of its training rows, as standardized components.)
+        """
+        from copy import copy
+
+        lean = copy(self)
+        for name in ("inner_folds_", "oof_", "oof_prediction_"):
+            lean.__dict__.pop(name, None)
+        return lean
 
 
 def _canonical_order(data: Mapping[str, Floats], y: Floats) -> NDArray[np.intp]:
@@ -358,27 +353,6 @@ def _canonical_order(data: Mapping[str, Floats], y: Floats) -> NDArray[np.intp]:
     table = np.ascontiguousarray(np.column_stack([y, *data.values()]))
     digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in table]
     return np.asarray(sorted(range(len(y)), key=digests.__getitem__), dtype=np.intp)
-
-
-def _fit_offset(demographics: Floats | None, y: Floats, rows: NDArray[np.intp]) -> Any:
-    from sklearn.dummy import DummyRegressor
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LinearRegression
-    from sklearn.pipeline import make_pipeline
-
-    if demographics is None:
-        return DummyRegressor(strategy="mean").fit(np.zeros((len(rows), 1)), y[rows])
-    imputer = SimpleImputer(strategy="mean", keep_empty_features=True)
-    return make_pipeline(imputer, LinearRegression()).fit(demographics[rows], y[rows])
-
-
-def _offset(base: Any, demographics: Floats | None, rows: NDArray[np.intp]) -> Floats:
-    values = np.zeros((len(rows), 1)) if demographics is None else demographics[rows]
-    return np.asarray(base.predict(values), dtype=np.float64)
-
-
-def _without_gaps(base: Any, demographics: Floats) -> Floats:
-    return np.asarray(base[0].transform(demographics), dtype=np.float64)
 
 
 def _best(tried: Mapping[str, Floats], target: Floats, rows: NDArray[np.intp]) -> dict[str, int]:

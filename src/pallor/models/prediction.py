@@ -188,9 +188,7 @@ def _refuse_usage(model: Model, sex: str | None, age_years: float | None) -> Non
     if sex not in (None, "female", "male"):
         raise UsageError(f"sex is {sex!r}; say female or male")
     if "demographics" in model.modalities and (sex is None or age_years is None):
-        raise UsageError(
-            "this model knows sex and age and needs both: give --sex and --age-years"
-        )
+        raise UsageError("this model knows sex and age and needs both: give --sex and --age-years")
 
 
 def _estimate(
@@ -235,7 +233,8 @@ def _refusal(
         interval_high_g_dl=None,
         coverage=None,
         model=model.model_id,
-        simulated=bool(model.metadata["simulated"]) or (recording is not None and recording.simulated),
+        simulated=bool(model.metadata["simulated"])
+        or (recording is not None and recording.simulated),
         input_kind=None if recording is None else str(recording.input_kind),
         duration_s=None if recording is None else recording.duration_s,
         face_coverage=None if recording is None else recording.face_coverage,

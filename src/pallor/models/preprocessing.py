@@ -49,12 +49,21 @@ def demographic_features(table: pd.DataFrame) -> pd.DataFrame:
             "demographics were asked for, but the table has neither a column sex nor age_years: "
             "add them to the cohort table, or leave demographics out"
         )
-    nan = pd.Series(np.nan, index=table.index)
-    sex = table["sex"].map({"female": 0.0, "male": 1.0}) if "sex" in table else nan
-    age = table["age_years"] if "age_years" in table else nan
-    sex, age = sex.astype("float64"), age.astype("float64")
+    unknown = pd.Series(np.nan, index=table.index)
+    sex = table.get("sex", unknown).map({"female": 0.0, "male": 1.0}).astype("float64")
+    age = table.get("age_years", unknown).astype("float64")
     columns = dict(zip(DEMOGRAPHIC_COLUMNS, (sex, age, sex * age), strict=True))
     return pd.DataFrame(columns, index=table.index)
+
+
+def with_demographics(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with the columns of `demographic_features`, replaced where present."""
+    import pandas as pd
+
+    rest = table.drop(columns=[name for name in DEMOGRAPHIC_COLUMNS if name in table.columns])
+    joined = pd.concat([rest, demographic_features(table)], axis=1)
+    joined.attrs = dict(table.attrs)
+    return joined
 
 
 def columns_of(names: Sequence[str], modality: str) -> list[str]:
@@ -127,19 +136,26 @@ def without_demographics(
     demographics: NDArray[np.float64],
     coefficients: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Subtract what `partial_out` found; shapes as there, NaN stays NaN."""
-    return np.asarray(values - _design(demographics) @ coefficients, dtype=np.float64)
+    """Subtract what `partial_out` found; shapes as there, NaN stays NaN.
+
+    What is left of a column that sex and age determine, or that is constant, is rounding;
+    scaling would blow it up to a feature. Below the precision of float32 features it is zero.
+    """
+    fitted = _design(demographics) @ coefficients
+    rest = values - fitted
+    rounding = np.abs(rest) < 1e-7 * (np.abs(values) + np.abs(fitted))
+    return np.asarray(np.where(rounding, 0.0, rest), dtype=np.float64)
 
 
 def _design(demographics: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.column_stack([np.ones(len(demographics)), demographics])
 
 
-def _raw(train: NDArray[np.float64], seed: int) -> list[Any]:
+def _raw(_train: NDArray[np.float64], _seed: int) -> list[Any]:
     return ["passthrough"]
 
 
-def _imputed(train: NDArray[np.float64], seed: int) -> list[Any]:
+def _imputed(_train: NDArray[np.float64], _seed: int) -> list[Any]:
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.impute import SimpleImputer
 

@@ -100,13 +100,13 @@ def _extra_trees(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> An
     )
 
 
-def _svr(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+def _svr(_size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
     from sklearn.svm import SVR
 
     return SVR(kernel="rbf", gamma="scale", epsilon=0.2, **candidate)
 
 
-def _ridge(size: Size, seed: int, n_jobs: int, candidate: Candidate) -> Any:
+def _ridge(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
     from sklearn.linear_model import Ridge
 
     # The penalty is stated for one row and one column: on standardized columns the

@@ -106,7 +106,9 @@ class ConformalIntervals:
 
         asked = self.coverage if coverage is None else check_coverage(coverage)
         if not difficulty > 0.0 or (not self.normalized and difficulty != 1.0):
-            raise UsageError("a difficulty must be positive, and intervals fitted with difficulties")
+            raise UsageError(
+                "a difficulty must be positive, and intervals fitted with difficulties"
+            )
         regressor = ConformalRegressor().fit(np.asarray(self.scores, dtype=np.float64))
         with warnings.catch_warnings():
             # Too few residuals: the infinite interval says it, and `message` in words.
@@ -160,7 +162,9 @@ class ConformalIntervals:
                 normalized=bool(values["normalized"]),
             )
         except (KeyError, TypeError, ValueError, FeatureTableError, UsageError) as error:
-            raise ModelFileError(f"the intervals of the model file are not valid: {error}") from error
+            raise ModelFileError(
+                f"the intervals of the model file are not valid: {error}"
+            ) from error
 
 
 def check_coverage(coverage: float) -> float:

@@ -42,6 +42,10 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 
 
+_LONGEST: Final = 48
+"""Characters of a label; more would leave no room for the figure."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """One line of a comparison.
@@ -78,7 +82,8 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
     figure
         What to write.
     name
-        Salt of the identifiers, so that those of two figures on a page differ.
+        Letters and hyphens; what its identifiers start with, since those of two figures on
+        a page must differ.
     description
         Text for readers who do not see the figure.
 
@@ -91,11 +96,13 @@ def to_svg(figure: Figure, name: str, description: str) -> str:
 
     buffer = io.StringIO()
     empty = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({**_STYLE, "svg.hashsalt": name, "svg.id": f"figure-{name}"}):
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata=empty)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Identifiers of two figures on one page must differ: text_1 becomes scatter-text_1.
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
     # Without the size in points the page's style decides the width, and the viewBox the rest.
     head, rest = text.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
@@ -109,6 +116,10 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.add_subplot()
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
 
 
 def scatter(measured: FloatArray, predicted: FloatArray) -> str:
@@ -173,7 +184,7 @@ def comparison(bars: Sequence[Bar], score: str, name: str) -> str:
         marker, color = _MARKS[bar.kind]
         axes.plot([bar.low, bar.high], [row, row], color=color, linewidth=1.6)
         axes.plot([bar.value], [row], marker, color=color, markersize=5.5)
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars], fontsize=8)
+    axes.set_yticks(range(len(bars)), [_short(bar.label) for bar in bars], fontsize=8)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.tick_params(axis="y", length=0)

@@ -97,7 +97,7 @@ def _context(evaluation: Evaluation) -> dict[str, Any]:
 
 def _pair_up(conflict: dict[str, Any]) -> dict[str, Any]:
     rows = zip(conflict["participants"], conflict["hemoglobin_g_dl"], strict=True)
-    return {"rows": list(rows), "differs_in": ", ".join(conflict["differs_in"])}
+    return {"rows": list(rows), "differs_in": ", ".join(conflict["conflicts"])}
 
 
 def _grid(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def _weights() -> Spectrum:
     l = wavelengths()  # noqa: E741 - the symbol of the formula
     curves = np.stack([np.exp(-0.5 * ((l - m) / s) ** 2) for m, s in SENSITIVITY_NM.values()])
     weights = curves * daylight()
-    return weights / weights.sum(axis=1, keepdims=True)
+    normalized: Spectrum = weights / weights.sum(axis=1, keepdims=True)
+    return normalized
 
 
 def white_balanced_rgb(reflectance: Spectrum) -> NDArray[np.float64]:
@@ -77,7 +78,8 @@ def srgb_color(reflectance: Spectrum) -> NDArray[np.float64]:
     numpy.ndarray
         ``(..., 3)``; a white surface gives 1, 1, 1.
     """
-    return white_balanced_rgb(reflectance) @ np.array(COLOR_MATRIX).T
+    color: NDArray[np.float64] = white_balanced_rgb(reflectance) @ np.array(COLOR_MATRIX).T
+    return color
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,8 @@ class Camera:
 
     white_balance_error: tuple[float, float, float] = (0.0, 0.0, 0.0)
     exposure: float = 1.0
-    shot_noise: float = 4e-5
-    read_noise: float = 8e-4
+    shot_noise: float = 1.5e-5
+    read_noise: float = 5e-4
 
     def transform(self) -> NDArray[np.float64]:
         """Matrix from well-balanced linear sRGB to what this camera makes of it, ``(3, 3)``.
@@ -113,9 +115,10 @@ class Camera:
         return result
 
     def noise_sigma(self, linear: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Standard deviation of the noise at linear values, same shape."""
+        """Return the standard deviation of the noise at linear values, same shape."""
         variance = self.shot_noise * np.maximum(linear, 0.0) + self.read_noise**2
-        return np.sqrt(variance).astype(np.float32)
+        sigma: NDArray[np.float32] = np.sqrt(variance).astype(np.float32)
+        return sigma
 
 
 def encode_srgb(linear: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -127,7 +130,8 @@ def encode_srgb(linear: NDArray[np.floating]) -> NDArray[np.float64]:
 def decode_srgb(encoded: NDArray[np.floating]) -> NDArray[np.float64]:
     """Gamma-encoded 0..1 to linear 0..1 (IEC 61966-2-1)."""
     v = np.asarray(encoded, dtype=float)
-    return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    linear: NDArray[np.float64] = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    return linear
 
 
 @lru_cache(maxsize=1)

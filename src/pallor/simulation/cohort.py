@@ -104,7 +104,7 @@ class Draw:
 
 
 def participant_name(index: int) -> str:
-    """Identifier of a participant: ``sim00000``, ``sim00001``, ..."""
+    """Return a participant's identifier: ``sim00000``, ``sim00001``, ..."""
     return f"sim{index:05d}"
 
 

@@ -195,9 +195,7 @@ def make_face(looks: Looks, size: int) -> Face:
         # An average over the canvas pixels below each frame pixel where it shrinks.
         sigma = 0.4 * max(CROP_SIZE * ZOOM / size * FRAME_WIDTH / CROP_SIZE - 1.0, 0.0)
         smooth = cv2.GaussianBlur(image, (0, 0), sigma) if sigma > 0.05 else image
-        warped = cv2.remap(
-            smooth, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-        )
+        warped = cv2.remap(smooth, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
         return np.asarray(warped, np.float32)
 
     picture = np.clip(warp(base.linear), 1e-4, 1.0)
@@ -249,4 +247,5 @@ def head_motion(
     weight = np.concatenate([rng.standard_normal((4, 3)), 0.15 * rng.standard_normal((4, 3))])
     waves = np.sin(2 * np.pi * hertz * time_s[:, None, None] + phase)
     path: NDArray[np.float64] = (weight * waves).sum(axis=1) / 2.0
-    return path * np.array([amplitude, amplitude, amplitude / 500.0])
+    path *= np.array([amplitude, amplitude, amplitude / 500.0])
+    return path

@@ -122,7 +122,13 @@ def draw_person(
     scattering = float(np.exp(_lognormal_sigma(min(0.10, preset.blood_cv)) * z[8]))
     epidermis = float(np.clip(0.006 * np.exp(0.08 * z[9]), 0.004, 0.010))
     skin = Tissue(
-        melanin, blood(SKIN_BLOOD, z[2]), saturation, arterial, radius, epidermis, scattering,
+        melanin,
+        blood(SKIN_BLOOD, z[2]),
+        saturation,
+        arterial,
+        radius,
+        epidermis,
+        scattering,
         sheen=SKIN_SHEEN,
     )
     lips = Tissue(
@@ -245,5 +251,5 @@ def draw_pulse(rng: np.random.Generator, person: Person, time_s: NDArray[np.floa
     breathing = np.sin(2 * np.pi * person.respiration_hz * time_s + breath)
     beat = pulse_shape(phase, person.notch)
     volume = person.volume_pulse * (beat * (1.0 + 0.1 * breathing) + 0.1 * breathing)
-    elapsed = float(fine[-1] - fine[0])
-    return PulseTrain(time_s, phase, volume, float(60.0 * (phase_fine[-1] - phase_fine[0]) / elapsed))
+    beats_per_second = (phase_fine[-1] - phase_fine[0]) / (fine[-1] - fine[0])
+    return PulseTrain(time_s, phase, volume, float(60.0 * beats_per_second))

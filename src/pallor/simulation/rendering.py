@@ -80,8 +80,8 @@ def make_scene(person: Person, face: Face, camera: Camera) -> Scene:
     size = still.shape[0]
     unit = np.linspace(-1.0, 1.0, size, dtype=np.float32)
     radius = np.hypot(unit[None, :], unit[:, None])
-    head = np.clip((1.0 - radius) / 0.4, 0.0, 1.0)
-    head = (head * head * (3.0 - 2.0 * head)).astype(np.float32)
+    inside = np.clip((1.0 - radius) / 0.4, 0.0, 1.0)
+    head = (inside * inside * (3.0 - 2.0 * inside)).astype(np.float32)
     return Scene(still, responses, camera.noise_sigma(still), head)
 
 
@@ -139,11 +139,11 @@ def render(
         dx, dy, tilt = (np.float32(v) for v in motion[index])
         map_x = grid_x + (tilt * arm_y - dx * scene.head)
         map_y = grid_y - (tilt * arm_x + dy * scene.head)
-        linear = cv2.remap(linear, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(linear, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         top, left = rng.integers(0, size, 2)
         noise = cv2.multiply(field[top : top + size, left : left + size], sigma)
         # 16-bit addition rounds and saturates: what is over full scale clips.
-        codes = cv2.add(linear, noise, dtype=cv2.CV_16U)
+        codes = np.asarray(cv2.add(moved, noise, dtype=cv2.CV_16U), np.uint16)
         yield np.take(table, codes)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.video.face_detector import FaceBox, detect_faces
+from pallor.video.face_detector import FaceBox, detect_tiled, detect_whole
 from pallor.video.face_model import find_face_model, read_face_model
 from pallor.video.litert import Network
 from pallor.video.warping import warp_square
@@ -104,12 +104,22 @@ class FaceLandmarker:
     def detect(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
         """Find the faces of a picture, best score first.
 
+        What the detector takes for a face counts only if the mesh network finds one there.
+        If there is none in the picture as a whole, overlapping tiles are tried once, since
+        the detector misses faces that are small in its input.
+
         Parameters
         ----------
         rgb
             ``(h, w, 3)`` uint8, any size.
         """
-        return detect_faces(self._detector, np.ascontiguousarray(rgb))
+        rgb = np.ascontiguousarray(rgb)
+        for look in (detect_whole, detect_tiled):
+            boxes = look(self._detector, rgb)
+            faces = [box for box in boxes if self.landmarks(rgb, box) is not None]
+            if faces:
+                return faces
+        return []
 
     def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
         """Return the landmarks of the face at ``hint``, None where no face is there.

@@ -67,11 +67,11 @@ def overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, 
     return common / union if union > 0 else 0.0
 
 
-def detect_faces(network: Network, rgb: NDArray[np.uint8]) -> list[FaceBox]:
-    """Find the faces of a picture, best score first.
+def detect_whole(network: Network, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    """Find what looks like a face in a picture as a whole, best score first.
 
-    The network is made for faces near the camera. If it sees none in the whole picture,
-    overlapping square tiles are tried once, which finds faces of about half the size.
+    The network is made for faces near the camera: those below about a ninth of the longer
+    side are missed.
 
     Parameters
     ----------
@@ -81,14 +81,22 @@ def detect_faces(network: Network, rgb: NDArray[np.uint8]) -> list[FaceBox]:
         ``(h, w, 3)`` uint8, any size.
     """
     height, width = rgb.shape[:2]
-    found = _detect_in(network, rgb, 0, 0, width, height)
-    if not found:
-        found = [
+    return _detect_in(network, rgb, 0, 0, width, height)
+
+
+def detect_tiled(network: Network, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    """Find what looks like a face in overlapping square tiles: smaller faces, more mistakes.
+
+    Parameters are those of `detect_whole`.
+    """
+    height, width = rgb.shape[:2]
+    return merge_overlapping(
+        [
             box
             for x0, y0, side in tiles(width, height)
             for box in _detect_in(network, rgb, x0, y0, side, side)
         ]
-    return merge_overlapping(found)
+    )
 
 
 @cache

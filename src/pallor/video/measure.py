@@ -84,9 +84,9 @@ def background_boxes(points: NDArray[np.float32], width: int, height: int) -> tu
 
 def _valid(rgb: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     valid = valid_mask(rgb)
-    reference = np.isin(labels, [i + 1 for i in _REFERENCES])
-    if reference.any():
-        valid = np.where(reference, valid_reference_mask(rgb), valid)
+    for index in _REFERENCES:
+        reference = labels == index + 1
+        valid[reference] = valid_reference_mask(rgb[reference])
     return valid
 
 

@@ -41,7 +41,7 @@ class Orientation:
         For a mirrored picture, the turn after mirroring it left to right.
         """
         if self.transpose:
-            return 270 if self.flip_y else 90
+            return 90 if self.flip_x else 270
         return 180 if self.flip_y else 0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -49,16 +49,14 @@ class Orientation:
         return (height, width) if self.transpose else (width, height)
 
     def apply(self, image: NDArray[Any]) -> NDArray[Any]:
-        """Return the stored ``(h, w)`` or ``(h, w, c)`` image upright, as a contiguous copy
-        where anything has to be moved, else as it is.
-        """  # noqa: D205
+        """Return the stored ``(h, w)`` or ``(h, w, c)`` image upright, contiguous in memory."""
         if self.transpose:
             image = image.swapaxes(0, 1)
         if self.flip_x:
             image = image[:, ::-1]
         if self.flip_y:
             image = image[::-1]
-        return np.ascontiguousarray(image) if self != UPRIGHT else image
+        return np.ascontiguousarray(image)
 
     def box_to_upright(self, box: Box, width: int, height: int) -> Box:
         """Map a box from stored to upright pixels.

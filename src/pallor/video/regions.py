@@ -223,7 +223,8 @@ def valid_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.bool_
     ndarray
         ``(...)`` bool; false where a channel is NaN.
     """
-    valid: NDArray[np.bool_] = valid_reference_mask(rgb) & (rgb.min(axis=-1) <= SPECULAR)
+    darkest = np.minimum(np.minimum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
+    valid: NDArray[np.bool_] = valid_reference_mask(rgb) & (darkest <= SPECULAR)
     return valid
 
 
@@ -233,8 +234,11 @@ def valid_reference_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArra
     Parameters and result are those of `valid_mask`; bright pixels are what a white reference
     is made of, so they stay.
     """
-    luma = rgb @ np.array(LUMA, dtype=np.float32)
-    valid: NDArray[np.bool_] = (rgb.max(axis=-1) < CLIPPED) & (luma >= DARK)
+    # Channel by channel: NumPy reduces over an axis of length 3 ten times slower.
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    luma = np.float32(LUMA[0]) * red + np.float32(LUMA[1]) * green + np.float32(LUMA[2]) * blue
+    brightest = np.maximum(np.maximum(red, green), blue)
+    valid: NDArray[np.bool_] = (brightest < CLIPPED) & (luma >= DARK)
     return valid
 
 

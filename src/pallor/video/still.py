@@ -74,6 +74,16 @@ def read_still(
     NoFramesError
         If the pixels are cut off or damaged, or every one is fully transparent.
     """
+    with warnings.catch_warnings():
+        # Pillow warns of large images, whose size is checked here against the stated limit, and
+        # of damaged metadata, which leave the pixels as they are.
+        warnings.simplefilter("ignore")
+        return _read(file, path, name, container, limits)
+
+
+def _read(
+    file: BinaryIO, path: str, name: str, container: str, limits: ClipLimits
+) -> tuple[ClipInfo, Frame]:
     image = _open(file, name, container, limits)
     try:
         image.load()
@@ -115,10 +125,7 @@ def _open(file: BinaryIO, name: str, container: str, limits: ClipLimits) -> Imag
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            # The size is checked below against the stated limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=[container.upper()])
+        image: Image.Image = Image.open(file, formats=[container.upper()])
     except Image.DecompressionBombError as error:
         raise _too_large(name, "far more", limits) from error
     except _DECODE_ERRORS as error:

@@ -142,10 +142,11 @@ class VideoReader:
         A frame whose size differs from the first one's (browsers change it while recording)
         is scaled to it.
         """
-        index = 0
+        index, last_lasts_s = 0, 0.0
         picture, self._first = self._first, None
         while picture is not None:
             time_s = self._timeline.place(picture.pts, picture.time_base)
+            last_lasts_s = float((picture.duration or 0) * (picture.time_base or 0))
             if time_s is not None:
                 self._check_length(index, time_s)
                 if (picture.width, picture.height) != self._size:
@@ -153,7 +154,7 @@ class VideoReader:
                 yield Frame(index, time_s, VideoPicture(picture, self._orientation))
                 index += 1
             picture = next(self._pictures, None)
-        self._warn_if_incomplete()
+        self._warn_if_incomplete(last_lasts_s)
 
     def _decode(self) -> Generator[av.VideoFrame, None, None]:
         """Yield what decodes, count what does not."""
@@ -239,21 +240,21 @@ class VideoReader:
             mirrored=self._orientation.mirrored,
         )
 
-    def _warn_if_incomplete(self) -> None:
+    def _warn_if_incomplete(self, last_lasts_s: float) -> None:
         """Compare what came with what was announced.
 
         By time and not by number: an edit list or a dropped frame makes the number differ in a
         clip that is whole.
         """
         timeline = self._timeline
-        missing_s = (self._stated_s or 0.0) - timeline.end_s
-        ended_early = missing_s > max(3.0 * timeline.interval_s, 0.1)
+        end_s = max(timeline.end_s, timeline.last_s + last_lasts_s)
+        ended_early = (self._stated_s or 0.0) - end_s > max(1.5 * timeline.interval_s, 0.05)
         if not (ended_early or self._damaged or timeline.left_out):
             return
         count, expected = self._decoded_frames, self._stream.frames
         got = f"{count} of {expected} frames" if expected >= count else f"{count} frames"
         if self._stated_s is not None:
-            got += f", {timeline.end_s:.2f} of {self._stated_s:.2f} s"
+            got += f", {end_s:.2f} of {self._stated_s:.2f} s"
         facts = [
             "the clip ends early" * ended_early,
             f"{self._damaged} packet(s) are damaged" * bool(self._damaged),

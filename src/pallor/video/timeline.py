@@ -30,19 +30,19 @@ class Timeline:
     def __init__(self, rate: float | None) -> None:
         self._interval_s = 1.0 / rate if rate else 1.0 / 30.0
         self._offset_s: float | None = None
-        self._last_s = 0.0
+        self.last_s = 0.0
         self._placed = 0
         self.left_out = 0
 
     @property
     def interval_s(self) -> float:
         """Mean interval between the frames so far, in seconds."""
-        return self._last_s / (self._placed - 1) if self._placed > 1 else self._interval_s
+        return self.last_s / (self._placed - 1) if self._placed > 1 else self._interval_s
 
     @property
     def end_s(self) -> float:
         """Time of the last frame plus one interval; 0 before the first frame."""
-        return self._last_s + self.interval_s if self._placed else 0.0
+        return self.last_s + self.interval_s if self._placed else 0.0
 
     def place(self, pts: int | None, time_base: Fraction | None) -> float | None:
         """Return the time of the next frame in seconds, None if it is to be left out.
@@ -57,13 +57,13 @@ class Timeline:
         stamp = None if pts is None or not time_base else float(pts * time_base)
         time_s = self.end_s
         if stamp is not None:
-            if self._offset_s is None or self._last_s - (stamp + self._offset_s) > CLOCK_RESTART_S:
+            if self._offset_s is None or self.last_s - (stamp + self._offset_s) > CLOCK_RESTART_S:
                 self._offset_s = time_s - stamp
             else:
                 time_s = stamp + self._offset_s
-                if time_s <= self._last_s:
+                if time_s <= self.last_s:
                     self.left_out += 1
                     return None
-        self._last_s = time_s
+        self.last_s = time_s
         self._placed += 1
         return time_s

@@ -1,0 +1,177 @@
+"""One clip's measurement: the task, the outcome, and the outcome as bytes.
+
+The bytes are a NumPy archive without pickled objects. They go from worker to parent as they
+are, and the parent stores them as they are.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """What a worker needs to know to measure one clip.
+
+    Attributes
+    ----------
+    key
+        Name of the stored outcome; of the clip's path in the table and its participant.
+    participant_id, clip
+        As in the cohort table.
+    path
+        Where the file is.
+    modalities
+        Names of modalities, in the order of the registry.
+    only_defined
+        Whether a modality that is not defined for this kind of clip is left out instead of
+        being a failure.
+    samples
+        Uniformly spaced looks at the full-resolution picture.
+    """
+
+    key: str
+    participant_id: str
+    clip: str
+    path: str
+    modalities: tuple[str, ...]
+    only_defined: bool = False
+    samples: int = 16
+
+    def to_json(self) -> str:
+        """Return the task as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(line: str) -> ClipTask:
+        """Return the task that `to_json` wrote."""
+        values = json.loads(line)
+        return ClipTask(**{**values, "modalities": tuple(values["modalities"])})
+
+
+@dataclass(frozen=True)
+class ClipFailure:
+    """Why a clip could not be measured.
+
+    Attributes
+    ----------
+    participant_id, clip
+        As in the cohort table.
+    code
+        Code of the error (see `pallor.errors`), or ``internal`` (an unexpected exception),
+        ``crashed`` (the worker process died), ``time_limit`` (it was stopped).
+    text
+        What is wrong and what to do, one line.
+    """
+
+    participant_id: str
+    clip: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ClipOutcome:
+    """What became of one task.
+
+    Attributes
+    ----------
+    task
+        The task.
+    measured
+        The `pallor.cohort.feature_table.MEASURED_COLUMNS`; None in place of NaN.
+    features
+        Feature name to value.
+    failure
+        Why there is no measurement; None where there is one.
+    file_size, file_mtime_ns
+        Of the file when it was measured.
+    """
+
+    task: ClipTask
+    measured: Mapping[str, Any] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
+    failure: ClipFailure | None = None
+    file_size: int = -1
+    file_mtime_ns: int = -1
+
+    @staticmethod
+    def failed(task: ClipTask, code: str, text: str) -> ClipOutcome:
+        """Return the outcome of a clip that could not be measured."""
+        line = " ".join(text.split())
+        return ClipOutcome(task, failure=ClipFailure(task.participant_id, task.clip, code, line))
+
+    def values(self) -> NDArray[np.float32]:
+        """Return the values of the features, ``(features,)``."""
+        return np.fromiter(self.features.values(), np.float32, len(self.features))
+
+
+class DamagedOutcomeError(ValueError):
+    """Bytes that are no stored outcome."""
+
+
+def encode(outcome: ClipOutcome) -> bytes:
+    """Return an outcome as bytes; values keep every bit of their float32."""
+    meta = {
+        "task": asdict(outcome.task),
+        "measured": dict(outcome.measured),
+        "failure": None if outcome.failure is None else asdict(outcome.failure),
+        "file_size": outcome.file_size,
+        "file_mtime_ns": outcome.file_mtime_ns,
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        meta=_as_bytes(json.dumps(meta)),
+        names=_as_bytes("\n".join(outcome.features)),
+        values=outcome.values(),
+    )
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> ClipOutcome:
+    """Return the outcome that `encode` wrote.
+
+    Raises
+    ------
+    DamagedOutcomeError
+        If the bytes are anything else.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            meta = json.loads(archive["meta"].tobytes().decode("utf-8"))
+            names = archive["names"].tobytes().decode("utf-8")
+            values = np.asarray(archive["values"], dtype=np.float32)
+        task = ClipTask(**{**meta["task"], "modalities": tuple(meta["task"]["modalities"])})
+        keys = names.split("\n") if names else []
+        return ClipOutcome(
+            task,
+            meta["measured"],
+            dict(zip(keys, values.tolist(), strict=True)),
+            None if meta["failure"] is None else ClipFailure(**meta["failure"]),
+            int(meta["file_size"]),
+            int(meta["file_mtime_ns"]),
+        )
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        OSError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as e:
+        raise DamagedOutcomeError(str(e)) from e
+
+
+def _as_bytes(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)

@@ -1,0 +1,355 @@
+"""A cohort to a feature table: every clip once, on all cores, going on after interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from pallor._version import __version__
+from pallor.cohort.atomic import write_text
+from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome, ClipTask
+from pallor.cohort.clip_store import ClipStore, clip_key
+from pallor.cohort.extraction_worker import Measure, measure
+from pallor.cohort.feature_table import (
+    CLIPS,
+    FAILURES,
+    MEASURED_COLUMNS,
+    SETTINGS,
+    TABLE,
+    modalities_of,
+    read_settings,
+)
+from pallor.cohort.folder_lock import locked
+from pallor.cohort.table import Cohort
+from pallor.cohort.table_assembly import assemble, write_failures, write_table
+from pallor.errors import CohortError, FeatureTableError, UsageError
+
+Progress = Callable[[int, int, str], None]
+"""Called with clips read so far, clips in all, and the clip just read."""
+
+
+class ClipRunner(Protocol):
+    """What runs tasks: worker processes on this machine, or a cluster."""
+
+    def run(self, tasks: Sequence[ClipTask]) -> Iterator[ClipOutcome]:
+        """Yield one outcome a task, in any order; failures are outcomes, too."""
+
+
+MakeRunner = Callable[[], AbstractContextManager[ClipRunner]]
+"""Opens a runner; leaving its context ends all its work."""
+
+FORMAT = 1
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "av",
+    "opencv-python-headless",
+    "pillow",
+    "ai-edge-litert",
+    "scikit-image",
+    "onnxruntime",
+)
+
+
+@dataclass(frozen=True)
+class ExtractionResult:
+    """What became of a cohort's clips; ``read`` is always ``done + failed``.
+
+    Attributes
+    ----------
+    read
+        Rows of the cohort.
+    done
+        Rows of the feature table.
+    failed
+        Rows that could not be measured.
+    resumed
+        How many of ``done`` were there from an earlier run.
+    failures
+        Why, one a failed row, in the order of the cohort.
+    table
+        Path of ``features.parquet``; it does not exist where ``done`` is 0.
+    """
+
+    read: int
+    done: int
+    failed: int
+    resumed: int
+    failures: tuple[ClipFailure, ...]
+    table: Path
+
+
+def extract(
+    cohort: Cohort,
+    out: str | Path,
+    modalities: Sequence[str] | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+    *,
+    overwrite: bool = False,
+    samples: int = 16,
+    time_limit_s: float | None = 3600.0,
+    command: str | None = None,
+    worker: Measure = measure,
+    pool: MakeRunner | None = None,
+) -> ExtractionResult:
+    """Extract the features of every clip of a cohort.
+
+    Parameters
+    ----------
+    cohort
+        A validated cohort.
+    out
+        Folder of the feature table, made as needed. If it holds one already, clips that are
+        measured and unchanged are not measured again; failed ones are tried again.
+    modalities
+        Names of modalities; None for all that each clip allows.
+    workers
+        Worker processes, each on one thread.
+    progress
+        Called in this process after each clip.
+    overwrite
+        Forget what the folder holds and start anew.
+    samples
+        Uniformly spaced looks at the full-resolution picture.
+    time_limit_s
+        Longest time for one clip, None for no limit.
+    command
+        Command line to put into ``extraction.json``.
+    worker
+        What measures a clip; a function of an importable module.
+    pool
+        Makes what runs the tasks (a cluster, say) instead of worker processes on this
+        machine; ``workers``, ``time_limit_s`` and ``worker`` are then its own business.
+
+    Returns
+    -------
+    ExtractionResult
+        A clip that cannot be measured is counted and listed and stops nothing.
+
+    Raises
+    ------
+    UsageError
+        For an unknown modality or less than one worker.
+    CohortError
+        If a column of the cohort cannot be stored, or has the name of one that extraction
+        writes.
+    FeatureTableError
+        If the folder holds other files or other settings, is in use or not writable, or
+        worker processes do not start.
+    """
+    from pallor.features.registry import MODALITIES, check_modalities
+
+    if workers < 1:
+        raise UsageError(f"workers is {workers}: at least 1 is needed")
+    names = tuple(MODALITIES) if modalities is None else tuple(check_modalities(modalities))
+    _check_columns(cohort, names)
+    folder = Path(out)
+    tasks = _tasks(cohort, names, modalities is None, samples)
+    asked = {
+        "modalities_asked": "auto" if modalities is None else list(names),
+        "samples": samples,
+        "precision": "float32",
+        "pallor": __version__,
+    }
+    try:
+        _prepare_folder(folder)
+        with locked(folder):
+            store = ClipStore(folder / CLIPS)
+            earlier = {} if overwrite else _earlier(folder, asked)
+            if overwrite:
+                store.clear()
+            versions = library_versions()
+            settings: dict[str, Any] = {
+                "format": FORMAT,
+                "complete": False,
+                **asked,
+                "versions": versions,
+                "versions_before": _versions_before(earlier, versions),
+                "command": command,
+            }
+            _write_settings(folder, settings)
+            if pool is None:
+                pool = _local_pool(workers, worker, time_limit_s)
+            failures, resumed = _run(tasks, store, pool, progress)
+            done, listed = _finish(cohort, folder, tasks, store, failures, settings)
+    except OSError as error:
+        raise FeatureTableError(f"{folder}: {error}") from error
+    return ExtractionResult(len(tasks), done, len(listed), resumed, listed, folder / TABLE)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of pallor, Python and the libraries that features depend on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"pallor": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def _check_columns(cohort: Cohort, modalities: tuple[str, ...]) -> None:
+    """Refuse, before the work, a cohort that could not be written after it."""
+    import pyarrow as pa
+
+    columns = [str(name) for name in cohort.frame.columns]
+    taken = [
+        name
+        for name in columns
+        if (name in MEASURED_COLUMNS and name != "simulated")
+        or ("." in name and name.partition(".")[0] in modalities)
+    ]
+    if taken:
+        raise CohortError(
+            f"the cohort's column {', '.join(taken)} has the name of a column that extraction "
+            "writes: rename it"
+        )
+    try:
+        pa.Table.from_pandas(cohort.frame, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise CohortError(f"a column of the cohort cannot be stored: {error}") from error
+
+
+def _tasks(cohort: Cohort, names: tuple[str, ...], auto: bool, samples: int) -> list[ClipTask]:
+    people = cohort.frame["participant_id"].tolist()
+    clips = cohort.frame["clip"].tolist()
+    return [
+        ClipTask(clip_key(person, clip), person, clip, str(path.absolute()), names, auto, samples)
+        for person, clip, path in zip(people, clips, cohort.clip_paths(), strict=True)
+    ]
+
+
+def _prepare_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise FeatureTableError(f"{folder}: this is a file; name a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / SETTINGS).exists():
+        return
+    foreign = sorted(p.name for p in folder.iterdir() if p.name != CLIPS and p.name[0] != ".")
+    if foreign:
+        raise FeatureTableError(
+            f"{folder}: holds other files ({', '.join(foreign[:3])}) and no feature table: name "
+            "a new or empty folder"
+        )
+
+
+def _earlier(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier run; refuse those that do not go with this one."""
+    if not (folder / SETTINGS).exists():
+        return {}
+    settings = read_settings(folder)
+    other = [
+        f"{name} {_shown(settings.get(name))} instead of {_shown(value)}"
+        for name, value in asked.items()
+        if settings.get(name) != value
+    ]
+    if other:
+        raise FeatureTableError(
+            f"{folder}: was extracted with {'; '.join(other)}: name another folder, or start anew "
+            "with --overwrite"
+        )
+    return settings
+
+
+def _shown(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _versions_before(earlier: dict[str, Any], versions: dict[str, str]) -> list[dict[str, str]]:
+    """Return the versions under which stored clips may have been measured, but the present."""
+    before = list(earlier.get("versions_before") or [])
+    last = earlier.get("versions")
+    if last and last != versions and last not in before:
+        before.append(last)
+    return before
+
+
+def _local_pool(workers: int, worker: Measure, time_limit_s: float | None) -> MakeRunner:
+    from pallor.cohort.worker_pool import WorkerPool
+
+    return lambda: WorkerPool(workers, worker, time_limit_s)
+
+
+def _run(
+    tasks: list[ClipTask], store: ClipStore, pool: MakeRunner, progress: Progress | None
+) -> tuple[dict[str, ClipFailure], int]:
+    """Measure what is not stored; return the failures by key, and how many were stored."""
+    report: Progress = progress if progress is not None else lambda _done, _total, _clip: None
+    pending = [task for task in tasks if store.get(task) is None]
+    resumed = len(tasks) - len(pending)
+    failures: dict[str, ClipFailure] = {}
+    if resumed:
+        report(resumed, len(tasks), "")
+    if not pending:
+        return failures, resumed
+    read = resumed
+    with pool() as runner:
+        for outcome in runner.run(pending):
+            if outcome.failure is not None:
+                failures[outcome.task.key] = outcome.failure
+            else:
+                store.put(outcome)
+            read += 1
+            report(read, len(tasks), outcome.task.clip)
+    return failures, resumed
+
+
+def _finish(
+    cohort: Cohort,
+    folder: Path,
+    tasks: list[ClipTask],
+    store: ClipStore,
+    failures: dict[str, ClipFailure],
+    settings: dict[str, Any],
+) -> tuple[int, tuple[ClipFailure, ...]]:
+    """Write the table, the failures and, last, the settings that call it complete."""
+    failed = dict(failures)
+
+    def stored() -> Iterator[tuple[int, ClipOutcome]]:
+        for row, task in enumerate(tasks):
+            if task.key in failed:
+                continue
+            outcome = store.load(task)
+            if outcome is None:  # lost on the way: still a row that must not vanish
+                failed[task.key] = ClipFailure(
+                    task.participant_id, task.clip, "internal", f"{task.clip}: no outcome came back"
+                )
+            else:
+                yield row, outcome
+
+    table = assemble(cohort.frame, stored())
+    if len(table):
+        write_table(table, folder / TABLE)
+    else:
+        (folder / TABLE).unlink(missing_ok=True)
+    listed = tuple(failed[task.key] for task in tasks if task.key in failed)
+    rows = [row for row, task in enumerate(tasks) if task.key in failed]
+    write_failures(listed, cohort.frame.iloc[rows], folder / FAILURES)
+    settings |= {
+        "complete": True,
+        "modalities": modalities_of(table),
+        "input_kinds": sorted(set(table["input_kind"])),
+        "simulated": bool(table["simulated"].any()),
+        "counts": {
+            "read": len(tasks),
+            "done": len(table),
+            "failed": len(listed),
+            "participants": int(table["participant_id"].nunique()),
+        },
+        "failures": [asdict(failure) for failure in listed],
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    _write_settings(folder, settings)
+    return len(table), listed
+
+
+def _write_settings(folder: Path, settings: dict[str, Any]) -> None:
+    write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")

@@ -1,0 +1,136 @@
+"""Measure one clip; run as a program, measure the clips that are named on standard input.
+
+As a program (``python -m pallor.cohort.extraction_worker MODULE:FUNCTION``) it reads one task
+a line and answers each with eight bytes of length, big-endian, and an encoded outcome. An
+answer of length zero comes first and says that the program is ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, encode
+from pallor.errors import PallorError
+
+Measure = Callable[[ClipTask], ClipOutcome]
+"""What a worker does with a task; raises where the clip cannot be measured."""
+
+
+def measure(task: ClipTask) -> ClipOutcome:
+    """Record a clip and compute its features.
+
+    Parameters
+    ----------
+    task
+        The clip and the modalities asked for.
+
+    Returns
+    -------
+    ClipOutcome
+        With measured columns and features.
+
+    Raises
+    ------
+    PallorError
+        If the clip is absent or cannot be used for one of the modalities.
+    """
+    from pallor.errors import ClipMissingError
+    from pallor.features.quality import assess
+    from pallor.features.registry import MODALITIES, compute_features
+    from pallor.video.recorder import record
+
+    path = Path(task.path)
+    if not path.is_file():
+        raise ClipMissingError(f"{task.clip}: there is no file at {path}")
+    status = path.stat()
+    loaded = {name: MODALITIES[name]() for name in task.modalities}
+    crops = any(modality.needs_crops for modality in loaded.values())
+    recording = record(path, samples=task.samples, crops=crops)
+    names = [
+        name
+        for name, modality in loaded.items()
+        if not task.only_defined or recording.input_kind in modality.input_kinds
+    ]
+    features = compute_features(recording, names)
+    quality = assess(recording)
+    codes = dict.fromkeys(warning.code for warning in (*recording.warnings, *quality.warnings))
+    measured = {
+        "input_kind": str(recording.input_kind),
+        "simulated": bool(recording.simulated),
+        "duration_s": float(recording.duration_s),
+        "fps": float(recording.fps),
+        "face_coverage": float(recording.face_coverage),
+        "heart_rate_bpm": quality.heart_rate_bpm,
+        "snr_db": quality.snr_db,
+        "usable_pulse": bool(quality.usable),
+        "file_sha256": recording.file_sha256,
+        "content_sha256": recording.content_sha256,
+        "warnings": ";".join(codes),
+    }
+    return ClipOutcome(
+        task,
+        measured,
+        features,
+        file_size=status.st_size,
+        file_mtime_ns=status.st_mtime_ns,
+    )
+
+
+def outcome_of(task: ClipTask, measure: Measure) -> ClipOutcome:
+    """Measure a clip; whatever goes wrong becomes the clip's failure."""
+    try:
+        return measure(task)
+    except PallorError as error:
+        return ClipOutcome.failed(task, error.code, error.text)
+    except Exception as error:  # noqa: BLE001 - one clip, or one mistake of ours, stops no run
+        return ClipOutcome.failed(task, "internal", f"{task.clip}: {type(error).__name__}: {error}")
+
+
+def function_name(measure: Measure) -> str:
+    """Return the name by which another process finds a function of a module.
+
+    Raises
+    ------
+    ValueError
+        If it is not defined at the top of an importable module.
+    """
+    name = f"{measure.__module__}:{measure.__qualname__}"
+    if measure.__module__ == "__main__" or not measure.__qualname__.isidentifier():
+        raise ValueError(f"{name} cannot be imported by another process")
+    return name
+
+
+def main(name: str) -> None:
+    """Answer tasks on standard input until it ends."""
+    # An interrupt from the keyboard is the parent's to handle.
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    # Whatever a library prints must not get between the answers.
+    os.dup2(2, 1)
+    module, _, function = name.partition(":")
+    chosen: Measure = getattr(importlib.import_module(module), function)
+    with contextlib.suppress(ImportError):
+        import cv2
+
+        cv2.setNumThreads(1)
+
+    def answer(data: bytes) -> None:
+        answers.write(len(data).to_bytes(8, "big") + data)
+        answers.flush()
+
+    # The parent may be gone; then nobody waits for the rest.
+    with contextlib.suppress(BrokenPipeError):
+        answer(b"")
+        for line in sys.stdin:
+            answer(encode(outcome_of(ClipTask.from_json(line), chosen)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

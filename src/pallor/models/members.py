@@ -1,0 +1,99 @@
+"""Members of late fusion: one learner on one modality, and what it says of rows it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pallor.models.meta import Fold
+from pallor.models.offset import fit_offset, offset_of, without_gaps
+from pallor.models.preprocessing import (
+    partial_out,
+    prepare,
+    varying_columns,
+    without_demographics,
+)
+from pallor.models.regressors import LEARNERS, Candidate, Learner, Size
+
+Floats = NDArray[np.float64]
+
+
+def grids_of(learners: Sequence[str], *, quick: bool) -> dict[str, tuple[Candidate, ...]]:
+    """Return the candidates of each learner; the default alone where quick."""
+    return {name: LEARNERS[name].grid[:1] if quick else LEARNERS[name].grid for name in learners}
+
+
+def fit_learner(
+    learner: Learner,
+    values: Floats,
+    target: Floats,
+    candidate: Candidate,
+    seed: int,
+    quick: bool,
+) -> Any:
+    """Build one candidate and fit it to a prepared matrix ``(rows, columns)``."""
+    size = Size(rows=values.shape[0], columns=values.shape[1], quick=quick)
+    return learner.build(size, seed, 1, candidate).fit(values, target)
+
+
+def out_of_fold(
+    values: Floats,
+    demographics: Floats | None,
+    y: Floats,
+    fold: Fold,
+    grids: Mapping[str, Sequence[Candidate]],
+    seed: int,
+    quick: bool,
+) -> dict[str, Floats]:
+    """Fit every candidate on the training rows of a fold and predict its test rows.
+
+    Parameters
+    ----------
+    values
+        Features of one modality, ``(rows, columns)``, NaN where undefined.
+    demographics
+        ``(rows, d)``, or None.
+    y
+        Outcome in g/dL, ``(rows,)``.
+    fold
+        ``(train, test)`` positions.
+    grids
+        Candidates of each learner.
+    seed, quick
+        As in `pallor.models.fusion.FusedRegressor`.
+
+    Returns
+    -------
+    dict
+        Learner to predicted deviation from the offset in g/dL, ``(test rows, candidates)``;
+        zeros where no column varies among the training rows.
+    """
+    train, test = fold
+    base = fit_offset(demographics, y, train)
+    left_over = y[train] - offset_of(base, demographics, train)
+    inputs, held_out = values[train], values[test]
+    if demographics is not None:
+        known = without_gaps(base, demographics)
+        coefficients = partial_out(inputs, known[train])
+        inputs = without_demographics(inputs, known[train], coefficients)
+        held_out = without_demographics(held_out, known[test], coefficients)
+    if not varying_columns(inputs):
+        return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
+    result: dict[str, Floats] = {}
+    prepared: dict[str, tuple[Floats, Floats]] = {}
+    for name, grid in grids.items():
+        learner = LEARNERS[name]
+        if learner.preparation not in prepared:
+            pipeline = prepare(learner.preparation, inputs, seed)
+            both = pipeline.transform(inputs), pipeline.transform(held_out)
+            prepared[learner.preparation] = both
+        seen, unseen = prepared[learner.preparation]
+        columns = [
+            fit_learner(learner, seen, left_over, candidate, seed, quick).predict(unseen)
+            for candidate in grid
+        ]
+        result[name] = np.column_stack(columns).astype(np.float64)
+    return result

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def pallor(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pallor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["demo", "check", "simulate", "cohort", "extract", "evaluate", "train", "predict", "features"],
+)
+def test_every_command_explains_itself(command: str) -> None:
+    run = pallor(command, "--help")
+    assert run.returncode == 0
+    assert len(run.stdout.splitlines()) > 8
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check"], ["nonsense"], ["check", "--nonsense", "x"], ["features", "--modalities", "nope"]],
+)
+def test_wrong_usage_is_status_2_without_a_traceback(arguments: list[str]) -> None:
+    run = pallor(*arguments)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert run.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["check", "nowhere.mp4"], "nowhere.mp4"),
+        (["extract", "nowhere.csv"], "nowhere.csv"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["train", "nowhere"], "nowhere"),
+        (["predict", "nowhere.pallor", "x.mp4"], "nowhere.pallor"),
+        (["cohort", "cp-anemic", "nowhere"], "nowhere"),
+    ],
+)
+def test_what_is_absent_is_named_in_one_line(arguments: list[str], says: str) -> None:
+    run = pallor(*arguments)
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert says in line
+
+
+def test_json_comes_even_when_nothing_can_be_read() -> None:
+    run = pallor("check", "nowhere.mp4", "--json")
+    assert run.returncode == 1
+    answer = json.loads(run.stdout)
+    assert answer["usable"] is False
+    assert answer["heart_rate_bpm"] is None
+    assert answer["reasons"][0]["code"] == "missing"
+
+
+def test_features_lists_names_formulas_units_and_sources() -> None:
+    run = pallor("features", "--json")
+    docs = [json.loads(line) for line in run.stdout.splitlines()]
+    assert {doc["pattern"].split(".")[0] for doc in docs} == {"color", "pulse"}
+    assert all(doc[key] for doc in docs for key in ("description", "formula", "unit", "source"))
+
+
+@pytest.mark.shared
+def test_a_real_face_gives_its_heart_rate(shared: Path) -> None:
+    run = pallor("check", shared / "face_clips" / "sample_video_1.mp4", "--json")
+    assert run.returncode == 0, run.stderr
+    (line,) = run.stdout.splitlines()
+    answer = json.loads(line)
+    assert answer["usable"] is True
+    assert answer["reasons"] == []
+    assert answer["frames"] == 354
+    # The spectral peak of the contact photoplethysmogram recorded with the clip.
+    assert abs(answer["heart_rate_bpm"] - 75.6) <= 1.5
+    assert answer["duration_s"] == pytest.approx(11.8, abs=0.05)
+    assert answer["fps"] == pytest.approx(30.0, abs=0.2)
+    assert answer["face_coverage"] == 1.0
+    assert answer["snr_db"] > 0
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("no_face.mp4", "no_face"),
+        ("single_face.mp4", "too_short"),
+        ("face_noface.mov", "too_short"),
+    ],
+)
+def test_real_clips_that_cannot_serve_are_refused(shared: Path, name: str, code: str) -> None:
+    run = pallor("check", shared / "edge_clips" / name, "--json")
+    assert run.returncode == 1
+    answer = json.loads(run.stdout)
+    assert answer["usable"] is False
+    assert answer["heart_rate_bpm"] is None
+    assert [reason["code"] for reason in answer["reasons"]] == [code]
+    assert name in run.stderr
+
+
+@pytest.mark.shared
+def test_a_face_that_leaves_is_measured_where_it_is_visible(shared: Path) -> None:
+    run = pallor("check", shared / "edge_clips" / "face_noface.mov", "--json")
+    (warning,) = json.loads(run.stdout)["warnings"]
+    assert warning["code"] == "face_lost"
+    assert "0.0-2.1 s" in warning["text"]

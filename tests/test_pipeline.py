@@ -1,0 +1,183 @@
+"""The main job on simulated clips, through the command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+
+PARTICIPANTS = 14
+
+
+def pallor(*arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    command = [*prefix, sys.executable, "-m", "pallor", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
+    run = pallor(*arguments)
+    assert run.returncode == 0, run.stderr
+    assert "Traceback" not in run.stderr
+    return run
+
+
+@dataclass(frozen=True)
+class Made:
+    folder: Path
+    cohort: Path
+    clip: Path
+    features: Path
+    model: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("pipeline")
+    options = ("--preset", "easy", "--participants", PARTICIPANTS, "--duration", 6)
+    succeed("simulate", folder / "cohort", *options)
+    cohort = folder / "cohort" / "cohort.csv"
+    # A broken and an absent clip must neither stop the run nor get lost in it.
+    (folder / "cohort" / "clips" / "broken.mp4").write_bytes(b"not a video at all" * 100)
+    with cohort.open("a", encoding="utf-8") as table:
+        columns = cohort.read_text(encoding="utf-8").splitlines()[0].split(",")
+        for person, clip in (("broken", "clips/broken.mp4"), ("absent", "clips/absent.mp4")):
+            values = {"participant_id": person, "clip": clip, "hemoglobin_g_dl": "13.0"}
+            table.write(",".join(values.get(c, "") for c in columns) + "\n")
+    run = succeed("extract", cohort, "-o", folder / "features")
+    read = PARTICIPANTS + 2
+    assert f"read {read} = done {PARTICIPANTS} + failed 2" in run.stdout
+    model = folder / "model.pallor"
+    succeed("train", folder / "features", "-o", model, "--quick")
+    clip = next(iter(sorted((folder / "cohort" / "clips").glob("sim*.mp4"))))
+    return Made(folder, cohort, clip, folder / "features", model)
+
+
+def test_failures_are_named_with_reasons(made: Made) -> None:
+    lines = (made.features / "failures.csv").read_text(encoding="utf-8")
+    assert re.search(r"broken.*not_a_video", lines)
+    assert re.search(r"absent.*missing", lines)
+
+
+def test_a_second_run_does_only_what_is_missing(made: Made) -> None:
+    before = (made.features / "features.parquet").read_bytes()
+    run = succeed("extract", made.cohort, "-o", made.features)
+    assert f"done {PARTICIPANTS} + failed 2" in run.stdout
+    assert (made.features / "features.parquet").read_bytes() == before
+
+
+def test_evaluate_writes_metrics_and_report(made: Made) -> None:
+    succeed("evaluate", made.features, "-o", made.folder / "run", "--quick")
+    metrics = json.loads((made.folder / "run" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["simulated"] is True
+    assert metrics["participants"] == PARTICIPANTS
+    assert {b["name"] for b in metrics["baselines"]} == {"mean", "sex", "sex_age"}
+    modality_sets = {tuple(m["modalities"]) for m in metrics["models"]}
+    assert {("color",), ("pulse",), ("color", "pulse")} <= modality_sets
+    assert {m["regressor"] for m in metrics["models"]} == {"xgboost", "random_forest", "stacking"}
+    for model in metrics["models"]:
+        for score in ("mae", "rmse"):
+            interval = model[score]
+            assert 0 < interval["low"] <= interval["value"] <= interval["high"]
+    report = (made.folder / "run" / "report.html").read_text(encoding="utf-8")
+    assert "SIMULATED" in report
+    assert "Research use only" in report
+
+
+def test_predict_gives_an_estimate_with_an_interval(made: Made) -> None:
+    run = succeed("predict", made.model, made.clip, "--json")
+    (line,) = run.stdout.splitlines()
+    estimate = json.loads(line)
+    assert estimate["usable"] is True
+    assert estimate["simulated"] is True
+    low, high = estimate["interval_low_g_dl"], estimate["interval_high_g_dl"]
+    assert 3 < low < estimate["hemoglobin_g_dl"] < high < 25
+    assert estimate["coverage"] == 0.9
+    assert estimate["reasons"] == []
+
+
+def test_predict_refuses_what_it_cannot_serve_and_goes_on(made: Made, tmp_path: Path) -> None:
+    from PIL import Image
+
+    still = tmp_path / "tissue.png"
+    Image.new("RGBA", (80, 60), (180, 90, 80, 255)).putalpha(200)
+    picture = Image.new("RGBA", (80, 60), (180, 90, 80, 200))
+    picture.save(still)
+    run = pallor("predict", made.model, "nowhere.mp4", still, made.clip, "--json")
+    assert run.returncode == 1
+    absent, tissue, good = (json.loads(line) for line in run.stdout.splitlines())
+    assert absent["usable"] is False
+    assert absent["reasons"][0]["code"] == "missing"
+    assert tissue["usable"] is False
+    assert tissue["reasons"][0]["code"] == "outside_model"
+    assert tissue["hemoglobin_g_dl"] is None
+    assert good["usable"] is True
+    assert "nowhere.mp4" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_python_names_mirror_the_command_line(made: Made) -> None:
+    import pallor as package
+
+    check = package.check(made.clip)
+    assert check.usable
+    assert check.simulated
+    recording = package.record(made.clip)
+    series = package.features(recording, ["color", "pulse"])
+    assert series.dtype == "float32"
+    assert abs(series["pulse.face.heart_rate.value"] - check.heart_rate_bpm) < 0.1
+    model = package.load_model(made.model)
+    estimate = model.predict(made.clip)
+    from_command = json.loads(succeed("predict", made.model, made.clip, "--json").stdout)
+    assert math.isclose(estimate.hemoglobin_g_dl, from_command["hemoglobin_g_dl"])
+
+
+def test_a_changed_byte_of_the_model_is_refused(made: Made, tmp_path: Path) -> None:
+    altered = tmp_path / "altered.pallor"
+    content = bytearray(made.model.read_bytes())
+    content[len(content) // 2] ^= 1
+    altered.write_bytes(content)
+    run = pallor("predict", altered, made.clip)
+    assert run.returncode == 1
+    assert "altered.pallor" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "extract", "predict"])
+def test_no_connection_is_opened(made: Made, tmp_path: Path, command: str) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is absent: install it to look at the system calls")
+    one = tmp_path / "one.csv"
+    one.write_text(f"participant_id,clip\na,{made.clip}\n", encoding="utf-8")
+    arguments = {
+        "check": ("check", made.clip),
+        "extract": ("extract", one, "-o", tmp_path / "features", "--workers", 2),
+        "predict": ("predict", made.model, made.clip),
+    }[command]
+    log = tmp_path / "calls"
+    prefix = ("strace", "-f", "-qq", "-e", "trace=socket,connect,sendto,bind", "-o", str(log))
+    run = pallor(*arguments, prefix=prefix)
+    assert run.returncode == 0, run.stderr
+    calls = log.read_text(encoding="utf-8")
+    assert "AF_INET" not in calls, calls
+    assert "connect(" not in calls, calls
+
+
+def test_strace_would_see_a_connection(tmp_path: Path) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("strace is absent: install it to look at the system calls")
+    log = tmp_path / "calls"
+    code = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
+    subprocess.run(
+        ["strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", log, sys.executable, "-c", code],
+        check=True,
+    )
+    assert "AF_INET" in log.read_text(encoding="utf-8")

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pallor.errors import FeatureTableError
+from pallor.models.preprocessing import (
+    DEMOGRAPHIC_COLUMNS,
+    MAX_COMPONENTS,
+    PREPARATIONS,
+    demographic_features,
+    matrix,
+    partial_out,
+    prepare,
+    varying_columns,
+    with_demographics,
+    without_demographics,
+)
+from pallor.models.regressors import LEARNERS, REGRESSORS, Size
+
+
+def _data(rows: int = 60, columns: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, columns))
+    return values, 2.0 * values[:, 0] + rng.normal(0.0, 0.1, rows)
+
+
+def test_named_regressors_consist_of_known_learners():
+    assert set(REGRESSORS) == {"xgboost", "random_forest", "stacking"}
+    assert set(REGRESSORS["stacking"]) == set(LEARNERS)
+    assert all(name in LEARNERS for names in REGRESSORS.values() for name in names)
+    assert all(learner.preparation in PREPARATIONS for learner in LEARNERS.values())
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_every_candidate_learns_a_plain_signal_and_is_deterministic(name):
+    values, y = _data()
+    learner = LEARNERS[name]
+    for candidate in learner.grid:
+        predictions = []
+        for _ in range(2):
+            pipeline = prepare(learner.preparation, values[:40], 3)
+            size = Size(rows=40, columns=values.shape[1], quick=True)
+            fitted = learner.build(size, 3, 1, candidate).fit(
+                pipeline.transform(values[:40]), y[:40]
+            )
+            predictions.append(fitted.predict(pipeline.transform(values[40:])))
+        assert np.array_equal(*predictions)
+        assert np.corrcoef(predictions[0], y[40:])[0, 1] > 0.5, candidate
+
+
+@pytest.mark.parametrize("kind", PREPARATIONS)
+def test_preparation_survives_empty_constant_and_holed_columns(kind):
+    values, _ = _data(40, 80)
+    values[:, 3] = np.nan
+    values[:, 4] = 7.0
+    values[::3, 5] = np.nan
+    prepared = prepare(kind, values, 0).transform(values)
+    assert prepared.shape[0] == 40
+    if kind != "raw":
+        assert np.isfinite(prepared).all()
+    if kind == "imputed":
+        assert prepared.shape[1] == 78
+    if kind == "components":
+        assert prepared.shape[1] == min(MAX_COMPONENTS, 40 // 5)
+
+
+def test_preparation_learns_from_training_rows_alone():
+    values, _ = _data(50, 5)
+    values[0, 2] = np.nan
+    pipeline = prepare("imputed", values[:30], 0)
+    assert pipeline.transform(values[:1])[0, 2] == np.nanmedian(values[:30, 2])
+
+
+def test_infinite_counts_as_undefined_and_absent_columns_are_named():
+    table = pd.DataFrame({"color.a": [1.0, np.inf], "color.b": [None, 2.0]})
+    assert np.array_equal(
+        matrix(table, ["color.a", "color.b"]), [[1.0, np.nan], [np.nan, 2.0]], equal_nan=True
+    )
+    with pytest.raises(FeatureTableError, match="color.c"):
+        matrix(table, ["color.a", "color.c"])
+    with pytest.raises(FeatureTableError, match="numbers"):
+        matrix(pd.DataFrame({"color.a": ["red"]}), ["color.a"])
+
+
+def test_varying_columns_ignore_gaps():
+    values = np.array([[1.0, np.nan, 2.0, np.nan], [1.0, np.nan, 3.0, 5.0]])
+    assert varying_columns(values) == 1
+    assert varying_columns(np.zeros((3, 0))) == 0
+
+
+def test_partial_out_leaves_nothing_linear_of_the_demographics():
+    rng = np.random.default_rng(1)
+    demographics = np.column_stack([rng.integers(0, 2, 80), rng.uniform(18, 80, 80)])
+    values = demographics @ rng.normal(size=(2, 6)) + rng.normal(size=(80, 6))
+    values[:, 5] = 3.25
+    rest = without_demographics(values, demographics, partial_out(values, demographics))
+    assert np.abs(demographics.T @ rest).max() < 1e-7
+    assert np.abs(rest.mean(axis=0)).max() < 1e-9
+    assert not rest[:, 5].any()
+
+
+def test_partial_out_agrees_with_the_coefficient_of_the_full_regression():
+    # Frisch, Waugh and Lovell: the partial slope equals that of the joint regression.
+    rng = np.random.default_rng(2)
+    sex = rng.integers(0, 2, (200, 1)).astype(float)
+    feature = 0.8 * sex + rng.normal(size=(200, 1))
+    y = 1.5 * sex[:, 0] + 0.6 * feature[:, 0] + rng.normal(0, 0.3, 200)
+    rest = without_demographics(feature, sex, partial_out(feature, sex))[:, 0]
+    design = np.column_stack([np.ones(200), sex, feature])
+    joint = np.linalg.lstsq(design, y, rcond=None)[0][2]
+    assert rest @ y / (rest @ rest) == pytest.approx(joint, abs=1e-9)
+
+
+def test_demographics_are_coded_as_documented():
+    table = pd.DataFrame({"sex": ["male", "female", None], "age_years": [40.0, 30.0, None]})
+    made = demographic_features(table)
+    assert tuple(made.columns) == DEMOGRAPHIC_COLUMNS
+    assert np.array_equal(made.to_numpy()[:2], [[1, 40, 40], [0, 30, 0]])
+    assert made.iloc[2].isna().all()
+    assert demographic_features(table[["sex"]])["demographics.age_years"].isna().all()
+    with pytest.raises(FeatureTableError, match="sex"):
+        demographic_features(pd.DataFrame({"clip": ["a"]}))
+    assert list(with_demographics(with_demographics(table)).columns) == [
+        *table.columns,
+        *DEMOGRAPHIC_COLUMNS,
+    ]
