@@ -109,4 +109,6 @@ def test_nothing_loads_a_pickle() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Name | ast.Attribute)
         }
-        assert not names & {"pickle", "joblib", "cloudpickle", "dill", "marshal", "eval", "exec"}, path
+        assert not names & {"pickle", "joblib", "cloudpickle", "dill", "marshal", "eval", "exec"}, (
+            path
+        )

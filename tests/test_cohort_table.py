@@ -320,7 +320,9 @@ def _frames(draw: st.DrawFn) -> pd.DataFrame:
     )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
+)
 @given(frame=_frames(), suffix=st.sampled_from([".csv", ".parquet"]))
 def test_what_is_written_is_read_back_exactly(
     tmp_path: Path, frame: pd.DataFrame, suffix: str

@@ -3,11 +3,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from fake_worker import fake
 from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, DamagedOutcomeError, decode, encode
 from pallor.cohort.clip_store import ClipStore
 from pallor.cohort.extraction import extract
@@ -31,48 +32,7 @@ from pallor.cohort.feature_table import (
 )
 from pallor.cohort.folder_lock import locked
 from pallor.cohort.table import Cohort, cohort_from_frame
-from pallor.errors import ClipError, CohortError, FeatureTableError, NoFaceError, UsageError
-
-
-def fake(task: ClipTask) -> ClipOutcome:
-    """What the text in the file says; runs in worker processes."""
-    path = Path(task.path)
-    text = path.read_text()
-    if text.startswith("log "):
-        with Path(text[4:].strip()).open("a") as log:
-            log.write(f"{task.clip}\n")
-    if text == "no face":
-        raise NoFaceError(f"{task.clip}: no face")
-    if text == "bug":
-        raise ZeroDivisionError("oh\nno")
-    if text == "crash":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if text == "print":
-        print("noise on stdout", flush=True)  # noqa: T201
-    if text == "hang":
-        time.sleep(600)
-    if text == "slow":
-        time.sleep(0.15)
-    assert os.environ["OMP_NUM_THREADS"] == "1"
-    number = sum(task.clip.encode())
-    status = path.stat()
-    measured = {
-        "input_kind": "face_video",
-        "simulated": text == "simulated",
-        "duration_s": 10.0,
-        "fps": 30.0,
-        "face_coverage": 1.0,
-        "heart_rate_bpm": None,
-        "snr_db": float("nan"),
-        "usable_pulse": True,
-        "file_sha256": f"{number:064x}",
-        "content_sha256": "",
-        "warnings": "",
-    }
-    features = {"pulse.a.b.c": number / 3, "color.a.b.c": float("nan"), "color.a.b.d": 0.1}
-    return ClipOutcome(
-        task, measured, features, file_size=status.st_size, file_mtime_ns=status.st_mtime_ns
-    )
+from pallor.errors import ClipError, CohortError, FeatureTableError, UsageError
 
 
 def _cohort(folder: Path, texts: dict[str, str], **more: list[object]) -> Cohort:
@@ -86,6 +46,13 @@ def _cohort(folder: Path, texts: dict[str, str], **more: list[object]) -> Cohort
 
 def _features(folder: Path) -> pd.DataFrame:
     return load_features(folder)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    extract(_cohort(folder, {"a.mp4": "fine"}), folder / "F", ["color"], worker=fake)
+    return folder / "F"
 
 
 def test_every_clip_ends_as_done_or_failed_and_the_order_is_that_of_the_cohort(
@@ -221,18 +188,13 @@ def test_a_folder_in_use_is_refused_and_a_left_over_lock_file_is_not(tmp_path: P
     assert extract(cohort, tmp_path / "F", ["color"], worker=fake).done == 1
 
 
-def broken(task: ClipTask) -> ClipOutcome:
-    raise AssertionError
-
-
-def test_workers_that_do_not_start_are_no_clips_fault(tmp_path: Path) -> None:
+def test_workers_that_do_not_start_are_no_clips_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cohort = _cohort(tmp_path, {"a.mp4": "fine"})
-    broken.__qualname__, before = "absent", broken.__qualname__
-    try:
-        with pytest.raises(FeatureTableError, match=r"does not start: AttributeError.*absent"):
-            extract(cohort, tmp_path / "F", ["color"], worker=broken)
-    finally:
-        broken.__qualname__ = before
+    monkeypatch.setattr(fake, "__qualname__", "absent")
+    with pytest.raises(FeatureTableError, match=r"does not start: AttributeError.*absent"):
+        extract(cohort, tmp_path / "F", ["color"], worker=fake)
     with pytest.raises(FeatureTableError, match="interrupted"):
         load_features(tmp_path / "F")
 
@@ -326,21 +288,21 @@ def test_real_stills_give_color_and_refuse_pulse(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_feature_folder_says_what_to_do(tmp_path: Path, break_it, part: str) -> None:
-    cohort = _cohort(tmp_path, {"a.mp4": "fine"})
-    extract(cohort, tmp_path / "F", ["color"], worker=fake)
+def test_a_damaged_feature_folder_says_what_to_do(
+    tmp_path: Path, finished: Path, break_it: Callable[[Path], object], part: str
+) -> None:
+    shutil.copytree(finished, tmp_path / "F")
+    assert len(load_features(tmp_path / "F")) == 1
     break_it(tmp_path / "F")
     with pytest.raises(FeatureTableError, match=part) as caught:
         load_features(tmp_path / "F")
     assert str(tmp_path / "F") in caught.value.text
 
 
-def test_a_table_is_read_from_a_folder_or_a_cohort_file(tmp_path: Path) -> None:
-    cohort = _cohort(tmp_path, {"a.mp4": "fine"})
-    extract(cohort, tmp_path / "F", ["color"], worker=fake)
+def test_a_table_is_read_from_a_folder_or_a_cohort_file(tmp_path: Path, finished: Path) -> None:
     (tmp_path / "c.csv").write_text("participant_id,clip\np,a.mp4\n")
-    assert modalities_of(read_table(tmp_path / "F")) == ["color", "pulse"]
-    assert len(read_table(tmp_path / "F" / "features.parquet")) == 1
+    assert modalities_of(read_table(finished)) == ["color", "pulse"]
+    assert len(read_table(finished / "features.parquet")) == 1
     plain = read_table(tmp_path / "c.csv")
     assert modalities_of(plain) == []
     with pytest.raises(FeatureTableError, match="no features of 'color'"):
@@ -433,7 +395,7 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 from pallor.cohort.extraction import extract
 from pallor.cohort.table import read_cohort
-from test_extraction import fake
+from fake_worker import fake
 extract(read_cohort({table!r}), {out!r}, ["color"], 2, worker=fake)
 """
 

@@ -38,7 +38,7 @@ _TABLES = st.lists(
 
 
 @given(_TABLES)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_components_are_those_of_an_independent_search(table: pd.DataFrame) -> None:
     numbers = components(table)
     found = {frozenset(np.flatnonzero(numbers == n).tolist()) for n in set(numbers.tolist())}

@@ -108,7 +108,6 @@ def test_predict_refuses_what_it_cannot_serve_and_goes_on(made: Made, tmp_path: 
     from PIL import Image
 
     still = tmp_path / "tissue.png"
-    Image.new("RGBA", (80, 60), (180, 90, 80, 255)).putalpha(200)
     picture = Image.new("RGBA", (80, 60), (180, 90, 80, 200))
     picture.save(still)
     run = pallor("predict", made.model, "nowhere.mp4", still, made.clip, "--json")
@@ -177,7 +176,18 @@ def test_strace_would_see_a_connection(tmp_path: Path) -> None:
     log = tmp_path / "calls"
     code = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     subprocess.run(
-        ["strace", "-f", "-qq", "-e", "trace=socket,connect", "-o", log, sys.executable, "-c", code],
+        [
+            "strace",
+            "-f",
+            "-qq",
+            "-e",
+            "trace=socket,connect",
+            "-o",
+            log,
+            sys.executable,
+            "-c",
+            code,
+        ],
         check=True,
     )
     assert "AF_INET" in log.read_text(encoding="utf-8")

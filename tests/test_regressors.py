@@ -78,7 +78,7 @@ def test_infinite_counts_as_undefined_and_absent_columns_are_named():
     assert np.array_equal(
         matrix(table, ["color.a", "color.b"]), [[1.0, np.nan], [np.nan, 2.0]], equal_nan=True
     )
-    with pytest.raises(FeatureTableError, match="color.c"):
+    with pytest.raises(FeatureTableError, match=r"color\.c"):
         matrix(table, ["color.a", "color.c"])
     with pytest.raises(FeatureTableError, match="numbers"):
         matrix(pd.DataFrame({"color.a": ["red"]}), ["color.a"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "check": check.check,
     "simulate": simulate.simulate,
@@ -65,7 +66,7 @@ def _root(
     the estimate is worth.
 
     Research use only. Not a medical device.
-    """  # noqa: D205, D400
+    """  # noqa: D205
 
 
 def main() -> None:

@@ -15,9 +15,7 @@ def demo(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write.")] = Path(
         "demo"
     ),
-    participants: Annotated[
-        int, typer.Option(min=12, help="Simulated people.")
-    ] = 32,
+    participants: Annotated[int, typer.Option(min=12, help="Simulated people.")] = 32,
     duration: Annotated[float, typer.Option(min=6.0, help="Seconds a clip.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
@@ -84,7 +82,7 @@ def demo(
             progress=report,
         )
     person = read_cohort(grown)
-    estimate = predict(model, person.clip_path(0))
+    estimate = predict(model, person.clip_paths()[0])
     print_table(result)
     if estimate.usable:
         truth = float(person.frame["hemoglobin_g_dl"].iloc[0])

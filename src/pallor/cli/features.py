@@ -11,9 +11,7 @@ from pallor.cli.output import comma_list, print_json
 
 
 def features(
-    modalities: Annotated[
-        str | None, typer.Option(help="Comma-separated; all by default.")
-    ] = None,
+    modalities: Annotated[str | None, typer.Option(help="Comma-separated; all by default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a family.")] = False,
 ) -> None:
     """List the features: name, meaning, formula, unit, source.

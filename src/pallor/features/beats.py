@@ -117,8 +117,9 @@ def average_beat(pulse: NDArray[np.float64], fps: float, beats: Beats) -> Averag
     """Average the beats of a pulse signal at 250 Hz.
 
     Each beat is stretched to the median length, freed of the line between its ends and added;
-    the sum is turned such that it starts at its lowest point, the foot. Beats whose length is more than 30 % off the median, or that
-    correlate with the median beat by less than 0.5, are left out.
+    the sum is turned such that it starts at its lowest point, the foot. Beats whose length is
+    more than 30 % off the median, or that correlate with the median beat by less than 0.5, are
+    left out.
 
     Parameters
     ----------

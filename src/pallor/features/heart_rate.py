@@ -131,8 +131,9 @@ def pulse_is_present(heart_rate: HeartRate, agreement: float = float("nan")) -> 
     duration. The levels come from a Monte Carlo of 2000 clips for each duration and kind of
     noise, of which the worst counts: white and 1/f noise in the nine channels of three
     regions, sent through POS, and 1/f noise in the pulse signals themselves. A slow test
-    repeats it. Noise that is periodic and common to all of the face (flickering light, a
-    rocking head) is not noise of this kind and can pass.
+    repeats it. Noise that is periodic and common to all of the face is not noise of this kind
+    and can pass: flickering light, a rocking head, and the keyframes of a video of a
+    photograph that come once or twice a second.
 
     Parameters
     ----------

@@ -132,6 +132,9 @@ class LockIn:
         hence without bias at any noise, where the standard deviation of the band-passed
         channel rises with the noise. Positive means in phase with the reference.
 
+        In simulation with 1/f noise the errors agree with the stated ones within 20 % from 15 s
+        on; at 10 s, with a dozen coefficients, they are 1.3 to 1.5 times as large.
+
         Parameters
         ----------
         x
@@ -154,16 +157,18 @@ class LockIn:
         # root of the power alike and cancels to first order, so it is taken out, spread evenly.
         rel = reference.reliability
         foreign = (projected / power) ** 2 * power * (1 - rel) / rel / len(p)
-        # Noise density of each harmonic by itself: it falls with frequency. One of the 2k
-        # degrees of freedom (real and imaginary part of k coefficients) went into the slope.
+        # Noise density of each harmonic by itself: it falls with frequency. Of the 2k degrees of
+        # freedom (real and imaginary part of k coefficients) the slope took one, in the main
+        # where the power is.
         density = np.zeros_like(residual)
-        freedom = 2 * len(p)
         for h in (0, 1):
             at = self.harmonic == h
             if at.any():
+                freedom = 2 * int(at.sum())
+                lost = float(p2[at].sum()) / power
                 found = residual[at].mean(axis=0)
                 own = np.maximum(found - foreign, 0.1 * found)
-                density[at] = own * freedom / (freedom - 1)
+                density[at] = own * freedom / (freedom - lost)
         projected_se = np.sqrt((p2[:, None] * density).sum(axis=0) / 2)
         scale = 4 / (self.n * np.sqrt(reference.reliability * power))
         amplitude = scale * projected

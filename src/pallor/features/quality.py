@@ -22,6 +22,7 @@ from pallor.video.recording import InputKind, Recording
 if TYPE_CHECKING:
     from pallor.video.clip import ClipLimits
 
+
 @dataclass(frozen=True)
 class Quality:
     """What a recording is good for.

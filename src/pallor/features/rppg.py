@@ -102,9 +102,10 @@ def pos(rgb: NDArray[np.floating], fps: float) -> NDArray[np.float64]:
 
     For every window of 1.6 s, with each channel over its mean in the window: ``S1 = G - B``,
     ``S2 = G + B - 2R``, ``h = S1 + alpha S2`` with ``alpha = std(S1) / std(S2)``; where windows,
-    each minus its mean, overlap, their mean is taken. Wang, den Brinker, Stuijk, de Haan 2017, *Algorithmic
-    principles of remote PPG*, IEEE Trans Biomed Eng 64:1479, algorithm 1; there the windows are
-    added, which differs by a constant and lets the pulse fade within 1.6 s of the ends.
+    each minus its mean, overlap, their mean is taken. Wang, den Brinker, Stuijk, de Haan 2017,
+    *Algorithmic principles of remote PPG*, IEEE Trans Biomed Eng 64:1479, algorithm 1; there the
+    windows are added, which differs by a constant and lets the pulse fade within 1.6 s of the
+    ends.
 
     A window is a linear combination of the channels with fixed weights, and its mean is zero
     by construction. So the sum over the windows that cover a sample is the sample times the

@@ -124,7 +124,8 @@ class Camera:
 def encode_srgb(linear: NDArray[np.floating]) -> NDArray[np.float64]:
     """Linear 0..1 to gamma-encoded 0..1 (IEC 61966-2-1), clipped to that range."""
     u = np.clip(np.asarray(linear, dtype=float), 0.0, 1.0)
-    return np.where(u <= 0.0031308, 12.92 * u, 1.055 * u ** (1 / 2.4) - 0.055)
+    code: NDArray[np.float64] = np.where(u <= 0.0031308, 12.92 * u, 1.055 * u ** (1 / 2.4) - 0.055)
+    return code
 
 
 def decode_srgb(encoded: NDArray[np.floating]) -> NDArray[np.float64]:

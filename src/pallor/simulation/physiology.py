@@ -164,7 +164,7 @@ def draw_person(
         rendered_hemoglobin_g_dl=round(rendered, 2),
         tissues={"skin": skin, "lips": lips, "lower_lids": lids, "sclera": sclera},
         heart_rate_bpm=float(np.clip(72.0 + 10.0 * z[10] + tachycardia, 48.0, 130.0)),
-        heart_rate_sd=float(np.clip(0.02 * np.exp(0.4 * z[11]), 0.008, 0.04)),
+        heart_rate_sd=float(np.clip(0.015 * np.exp(0.4 * z[11]), 0.006, 0.025)),
         respiration_hz=float(rng.uniform(0.20, 0.35)),
         volume_pulse=float(0.022 * np.exp(_lognormal_sigma(preset.pulse_cv) * z[12])),
         notch=float(np.clip(0.40 + 0.10 * z[13], 0.1, 0.7)),

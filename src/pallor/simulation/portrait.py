@@ -82,7 +82,8 @@ def _filled(*names: str) -> Image:
 def _soft(mask: Image, sigma: float) -> Image:
     import cv2
 
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), sigma), np.float32)
+    # Rounding of the filter may leave -1e-7.
+    return np.clip(cv2.GaussianBlur(mask, (0, 0), sigma), 0.0, 1.0).astype(np.float32)
 
 
 def _masks(skin_like: Image) -> dict[str, Image]:

@@ -116,11 +116,10 @@ def region_means(
     total = np.bincount(flat, minlength=count)[1:]
     kept = flat[valid]
     used = np.bincount(kept, minlength=count)[1:]
-    sums = np.stack(
-        [np.bincount(kept, weights=values[valid, c], minlength=count)[1:] for c in range(3)],
-        axis=1,
-    )
-    return sums, used, total
+    sums = np.zeros((count - 1, 3))
+    for channel in range(3):
+        sums[:, channel] = np.bincount(kept, values[valid, channel], minlength=count)[1:]
+    return sums, used.astype(np.int64), total.astype(np.int64)
 
 
 def region_pixels(
@@ -157,4 +156,5 @@ def thin(pixels: NDArray[np.uint8], limit: int) -> NDArray[np.uint8]:
     """Return at most ``limit`` rows, evenly spaced over the given ones."""
     if len(pixels) <= limit:
         return pixels
-    return pixels[np.linspace(0, len(pixels) - 1, limit).round().astype(int)]
+    chosen: NDArray[np.uint8] = pixels[np.linspace(0, len(pixels) - 1, limit).round().astype(int)]
+    return chosen

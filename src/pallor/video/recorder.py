@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from pallor.errors import ClipError, FaceLostError, NoFaceError, NoFramesError, SeveralFacesError
 from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
+from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.frame import Frame
-from pallor.video.content import ContentHash, file_sha256
 from pallor.video.measure import (
     MIN_TRACE_PIXELS,
     NAMES,
@@ -29,11 +29,11 @@ from pallor.video.measure import (
     region_pixels,
 )
 from pallor.video.recording import InputKind, Recording, Sample
+from pallor.video.region_still import record_region_still
 from pallor.video.regions import label_map
 from pallor.video.sampling import UniformSampler
-from pallor.video.region_still import record_region_still
-from pallor.video.tracking import KEYFRAME_INTERVAL_S, FaceTracker, Keyframe, interpolate
 from pallor.video.traces import Traces, TracesBuilder
+from pallor.video.tracking import KEYFRAME_INTERVAL_S, FaceTracker, Keyframe, interpolate
 
 MIN_FACE_COVERAGE = 0.1
 """A face in a smaller share of the frames than this is refused as ``face_lost``."""
@@ -179,9 +179,7 @@ class _Pass:
         labels[labels == NAMES.index("background") + 1] = 0
         pixels, clipped = region_pixels(face, labels)
         if self._background:
-            patches = [
-                rgb[b.y0 : b.y1, b.x0 : b.x1].reshape(1, -1, 3) for b in self._background
-            ]
+            patches = [rgb[b.y0 : b.y1, b.x0 : b.x1].reshape(1, -1, 3) for b in self._background]
             patch = np.concatenate(patches, axis=1)
             more, too_bright = region_pixels(patch, _all_background((1, patch.shape[1])))
             pixels |= more

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pallor.errors import NoFramesError
 from pallor.video.alignment import CROP_SIZE
 from pallor.video.clip import Clip
-from pallor.video.frame import Frame
 from pallor.video.content import ContentHash, file_sha256
+from pallor.video.frame import Frame
 from pallor.video.measure import MIN_PIXELS, thin
 from pallor.video.recording import InputKind, Recording, Sample
 from pallor.video.regions import valid_mask
