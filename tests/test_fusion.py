@@ -140,6 +140,7 @@ def test_number_of_threads_does_not_matter():
     assert np.array_equal(one.predict(table), two.predict(table))
 
 
+@pytest.mark.slow
 def test_planted_signal_is_recovered_and_two_modalities_beat_one():
     table, y, person = make(120, signal=0.8, cue=0.0)
     alone = outer(table, y, person, ("color",))
@@ -148,6 +149,7 @@ def test_planted_signal_is_recovered_and_two_modalities_beat_one():
     assert mse(y, both) < mse(y, alone)
 
 
+@pytest.mark.slow
 def test_a_modality_of_noise_does_not_hurt():
     with_noise, without = [], []
     for seed in range(4):
@@ -158,6 +160,7 @@ def test_a_modality_of_noise_does_not_hurt():
     assert np.mean(with_noise) - np.mean(without) < 0.02
 
 
+@pytest.mark.slow
 def test_modalities_of_noise_leave_sex_and_age_as_good_as_alone():
     fused, alone, null = [], [], []
     for seed in range(5):

@@ -47,7 +47,7 @@ def test_nine_residuals_are_just_enough_for_ninety_percent():
 def test_coverage_of_exchangeable_errors_is_within_binomial_bounds_of_the_target():
     rng = np.random.default_rng(0)
     for coverage, n in ((0.9, 40), (0.8, 25)):
-        trials, hits = 3000, 0
+        trials, hits = 1500, 0
         for _ in range(trials):
             residuals = rng.standard_t(3, n + 1)
             width = calibrate(residuals[:n], np.arange(n), coverage=coverage).half_width()
