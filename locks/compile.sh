@@ -10,3 +10,4 @@ compile() {
 compile pyproject.toml --extra build -o locks/runtime.txt
 compile pyproject.toml --all-extras --constraint locks/runtime.txt -o locks/test.txt
 compile --no-deps locks/face-model.in -o locks/face-model.txt
+compile locks/reference.in -o locks/reference.txt

@@ -4,6 +4,8 @@ import copy
 import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import numpy as np
@@ -221,3 +223,29 @@ def test_verdict_follows_the_interval(low, high, said):
 )
 def test_numbers_are_written_plainly(value, text):
     assert words.number(value) == text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_real_browser_lays_it_out_within_the_window(page, tmp_path, width):
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is absent: install it to lay the report out in a real browser")
+    # A browser's window has a least width, a frame in it has none.
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<body><iframe srcdoc="{html.escape(page)}" style="width:{width}px;border:0"></iframe>'
+        "<script>onload = () => document.body.append('width ' + document.querySelector('iframe')"
+        ".contentDocument.documentElement.scrollWidth)</script></body>",
+        encoding="utf-8",
+    )
+    options = ["--headless", "--no-sandbox", "--disable-gpu"]
+    run = subprocess.run(
+        [chromium, *options, "--virtual-time-budget=5000", "--dump-dom", outer.as_uri()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    (found,) = re.findall(r"width (\d+)", run.stdout.rsplit("</script>", 1)[-1])
+    assert int(found) <= width

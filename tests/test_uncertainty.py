@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -22,6 +22,8 @@ from pallor.models.uncertainty import (
     st.lists(st.floats(0, 10), min_size=1, max_size=60),
     st.sampled_from([0.5, 0.8, 0.9, 0.95]),
 )
+# No deadline: the first example pays for the import of crepes.
+@settings(deadline=None)
 def test_half_width_is_the_closed_form_rank(scores, coverage):
     ordered = sorted(scores)
     intervals = ConformalIntervals(tuple(ordered), coverage)

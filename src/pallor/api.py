@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pallor.evaluation.result import Evaluation
     from pallor.models.model import Model
+    from pallor.models.prediction import Estimate
     from pallor.video.recording import Recording
 
 Progress = Callable[[int, int, str], None]
@@ -152,7 +153,55 @@ def evaluate(table: pd.DataFrame | str | Path, **options: Any) -> EvaluationResu
     return EvaluationResult(evaluate_table(frame, **options))
 
 
-def train(table: pd.DataFrame | str | Path, **options: Any) -> Model:
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained model with the means to use and keep it.
+
+    Attributes
+    ----------
+    model
+        The estimator (scikit-learn's interface) with its intervals and its metadata.
+    """
+
+    model: Model
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted estimator; its ``predict`` takes a feature table."""
+        return self.model.estimator
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the model was trained on, and how well it did in its own cross-validation."""
+        return self.model.metadata
+
+    def summary(self) -> str:
+        """Say in one line what the model is."""
+        return self.model.summary()
+
+    def predict(self, clip: str | Path, **options: Any) -> Estimate:
+        """Estimate the hemoglobin of a clip.
+
+        Parameters
+        ----------
+        clip
+            Path of a video or still, of the kind that the model was trained on.
+        **options
+            As in :func:`pallor.models.prediction.predict`: ``sex``, ``age_years``,
+            ``coverage``, ``limits``, ``face_model``.
+        """
+        from pallor.models.prediction import predict as predict_clip
+
+        return predict_clip(self.model, clip, **options)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model file and return its path."""
+        from pallor.models.bundle import save_model
+
+        return save_model(self.model, Path(path))
+
+
+def train(table: pd.DataFrame | str | Path, **options: Any) -> TrainedModel:
     """Train a model on a feature table.
 
     Parameters
@@ -167,11 +216,11 @@ def train(table: pd.DataFrame | str | Path, **options: Any) -> Model:
     from pallor.models.training import train as train_model
 
     frame = load_features(Path(table)) if isinstance(table, str | Path) else table
-    return train_model(frame, **options)
+    return TrainedModel(train_model(frame, **options))
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path) -> TrainedModel:
     """Load a model file; an altered one is refused, and no pickle is ever loaded."""
     from pallor.models.bundle import load_model as load
 
-    return load(Path(path))
+    return TrainedModel(load(Path(path)))

@@ -28,6 +28,7 @@ def demo(
     from pallor.cohort.feature_table import load_features
     from pallor.cohort.table import read_cohort
     from pallor.evaluation.protocol import evaluate
+    from pallor.models.bundle import save_model
     from pallor.models.prediction import predict
     from pallor.models.training import train
     from pallor.report.html import write_report
@@ -69,7 +70,7 @@ def demo(
     with progress("4/5 training") as report:
         model = train(features, quick=True, seed=seed, progress=report)
     model_path = directory / "model.pallor"
-    model.save(model_path)
+    save_model(model, model_path)
     # A person whom the model has not seen: the one after the last of the cohort.
     with progress("5/5 estimating for a new person") as report:
         grown = simulate_cohort(

@@ -50,7 +50,9 @@ def console() -> Console:
     """Return the console on stderr, for tables and progress."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    # Into a file or a pipe tables are written wide enough not to break their cells.
+    width = None if sys.stderr.isatty() else 140
+    return Console(stderr=True, highlight=False, width=width)
 
 
 def comma_list(value: str | None) -> list[str] | None:

@@ -32,6 +32,7 @@ def train(
     is the full account.
     """
     from pallor.cohort.feature_table import load_features
+    from pallor.models.bundle import save_model
     from pallor.models.training import train as train_model
 
     with progress("training") as report:
@@ -45,7 +46,7 @@ def train(
             quick=quick,
             progress=report,
         )
-    model.save(output)
+    save_model(model, output)
     for note in model.metadata["notes"]:
         say(f"note: {note}")
     if model.metadata["simulated"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pallor.models.uncertainty import ConformalIntervals
@@ -64,22 +63,3 @@ class Model:
             f"{cohort['participants']} participants, {cohort['clips']} clips; "
             f"{metrics['validation']}: MAE {metrics['mae']:.2f} g/dL ({baselines})"
         )
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model file; see `pallor.models.bundle.save_model`."""
-        from pallor.models.bundle import save_model
-
-        return save_model(self, path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Model:
-        """Read a model file; see `pallor.models.bundle.load_model`."""
-        from pallor.models.bundle import load_model
-
-        return load_model(path)
-
-    def predict(self, clip: Any, **options: Any) -> Any:
-        """Estimate hemoglobin for a clip; see `pallor.models.prediction.predict`."""
-        from pallor.models import prediction
-
-        return prediction.predict(self, clip, **options)

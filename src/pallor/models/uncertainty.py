@@ -116,7 +116,7 @@ class ConformalIntervals:
             # A hair less: 1 - 0.9 is below 0.1 in floating point, which would cost a rank.
             bounds = regressor.predict_int(np.zeros(1), confidence=asked - 1e-12)
         low, high = (float(bound) * difficulty for bound in bounds[0])
-        return prediction + low, prediction + high
+        return float(prediction) + low, float(prediction) + high
 
     def message(self, coverage: float | None = None) -> str | None:
         """Say in words why the interval is infinite; None where it is not."""

@@ -82,13 +82,17 @@ class Frame:
         Presentation time in seconds, 0 at the first frame of the clip.
     picture
         Where the pixels come from.
+    keyframe
+        Whether the picture is coded by itself, without reference to another one (an intra
+        frame); always so for a still.
     """
 
-    __slots__ = ("_picture", "index", "time_s")
+    __slots__ = ("_picture", "index", "keyframe", "time_s")
 
-    def __init__(self, index: int, time_s: float, picture: Picture) -> None:
+    def __init__(self, index: int, time_s: float, picture: Picture, keyframe: bool = True) -> None:
         self.index = index
         self.time_s = time_s
+        self.keyframe = keyframe
         self._picture = picture
 
     @classmethod

@@ -137,7 +137,7 @@ class _Pass:
 
     def _measure(self, frame: Frame, landmarks: Landmarks | None) -> None:
         if landmarks is None:
-            self._traces.add_without_face(frame.time_s)
+            self._traces.add_without_face(frame.time_s, frame.keyframe)
             return
         box = face_box(landmarks.points, frame.width, frame.height)
         sums = np.zeros((len(NAMES), 3))
@@ -157,6 +157,7 @@ class _Pass:
             center=landmarks.points.mean(axis=0),
             size=landmarks.interocular,
             min_pixels=MIN_TRACE_PIXELS,
+            keyframe=frame.keyframe,
         )
         if self._sampler is not None and self._sampler.wants(frame.time_s):
             self._sampler.add(frame.time_s, self._sample(frame, landmarks, box))

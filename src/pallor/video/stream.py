@@ -149,9 +149,11 @@ class VideoReader:
             last_lasts_s = float((picture.duration or 0) * (picture.time_base or 0))
             if time_s is not None:
                 self._check_length(index, time_s)
+                keyframe = _is_intra(picture)
                 if (picture.width, picture.height) != self._size:
                     picture = picture.reformat(width=self._size[0], height=self._size[1])
-                yield Frame(index, time_s, VideoPicture(picture, self._orientation))
+                shown = VideoPicture(picture, self._orientation)
+                yield Frame(index, time_s, shown, keyframe)
                 index += 1
             picture = next(self._pictures, None)
         self._warn_if_incomplete(last_lasts_s)
@@ -344,6 +346,15 @@ def _container_name(container: InputContainer) -> str:
     name = container.format.name.split(",")[0]
     brand = container.metadata.get("major_brand", "qt").strip()
     return "mp4" if name == "mov" and brand != "qt" else name
+
+
+def _is_intra(picture: av.VideoFrame) -> bool:
+    """Tell whether a frame is coded by itself.
+
+    Encoders also write intra frames at which decoding cannot begin; what they do to the
+    colors is the same.
+    """
+    return bool(picture.key_frame) or picture.pict_type.name == "I"
 
 
 def _orientation(picture: av.VideoFrame) -> Orientation:

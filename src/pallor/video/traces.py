@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,10 @@ class Traces:
     face_center, face_size
         Center of the face ``(frames, 2)`` and interocular distance ``(frames,)``, both in
         pixels of the upright frame; NaN without a face. They carry head motion.
+    keyframes
+        Which frames the encoder coded by themselves (intra frames), ``(frames,)``; empty where
+        that is not known. Their colors can differ from those of their neighbors
+        (:mod:`pallor.features.coding`).
     """
 
     regions: tuple[str, ...]
@@ -37,6 +41,7 @@ class Traces:
     valid: NDArray[np.float32]
     face_center: NDArray[np.float32]
     face_size: NDArray[np.float32]
+    keyframes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def region(self, name: str) -> NDArray[np.float32]:
         """Return the ``(frames, 3)`` trace of one region.
@@ -61,6 +66,7 @@ class TracesBuilder:
         self._valid: list[NDArray[np.float32]] = []
         self._center: list[NDArray[np.float32]] = []
         self._size: list[float] = []
+        self._keyframes: list[bool] = []
 
     def add(
         self,
@@ -71,6 +77,7 @@ class TracesBuilder:
         center: NDArray[np.float32],
         size: float,
         min_pixels: int,
+        keyframe: bool = True,
     ) -> None:
         """Add a frame with a face: sums over valid pixels, and counts of valid and all."""
         enough = used >= min_pixels
@@ -81,8 +88,9 @@ class TracesBuilder:
         self._valid.append((used / np.maximum(total, 1)).astype(np.float32))
         self._center.append(center.astype(np.float32))
         self._size.append(size)
+        self._keyframes.append(keyframe)
 
-    def add_without_face(self, time_s: float) -> None:
+    def add_without_face(self, time_s: float, keyframe: bool = True) -> None:
         """Add a frame in which nothing can be measured."""
         count = len(self._regions)
         self._time_s.append(time_s)
@@ -90,6 +98,7 @@ class TracesBuilder:
         self._valid.append(np.zeros(count, dtype=np.float32))
         self._center.append(np.full(2, np.nan, dtype=np.float32))
         self._size.append(float("nan"))
+        self._keyframes.append(keyframe)
 
     def build(self) -> Traces:
         """Return the traces collected so far."""
@@ -101,4 +110,5 @@ class TracesBuilder:
             valid=np.asarray(self._valid, dtype=np.float32).reshape(frames, count),
             face_center=np.asarray(self._center, dtype=np.float32).reshape(frames, 2),
             face_size=np.asarray(self._size, dtype=np.float32),
+            keyframes=np.asarray(self._keyframes, dtype=np.bool_),
         )
