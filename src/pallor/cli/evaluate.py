@@ -82,6 +82,9 @@ def print_table(result: Evaluation) -> None:
     copies = metrics.get("without_duplicates")
     if copies:
         columns.append("R² without copies")
+    in_sample = not metrics["models"]
+    if in_sample:
+        columns.append("MAE in sample")
     for column in columns:
         shown.add_column(column)
     without = _r2_by_name(copies) if copies else {}
@@ -91,6 +94,8 @@ def print_table(result: Evaluation) -> None:
         row += [_cell(entry[score]) for score in ("mae", "r", "r2")]
         if copies:
             row.append(_cell(without.get(entry["name"])))
+        if in_sample:
+            row.append(f"{entry['in_sample']['mae']:.2f}")
         shown.add_row(*row)
     console().print(shown)
     gain = metrics["incremental_r2"]

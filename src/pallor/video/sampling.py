@@ -11,10 +11,10 @@ Item = TypeVar("Item")
 class UniformSampler(Generic[Item]):
     """Keep a bounded number of items, spaced evenly in time however long the stream gets.
 
-    Items are accepted at most once per interval. When ``4 x count`` of them are held,
-    every second one is dropped and the interval doubles, so memory is bounded while the
-    held items stay evenly spaced. :meth:`select` then picks the ``count`` items nearest to
-    ``count`` uniformly spaced times.
+    An item is accepted when the next point of a uniform grid has been reached. When
+    ``4 x count`` are held, every second one is dropped and the grid becomes twice as wide, so
+    memory is bounded while the held items stay evenly spaced. :meth:`select` then picks the
+    ``count`` items nearest to ``count`` uniformly spaced times.
 
     Parameters
     ----------
@@ -36,7 +36,10 @@ class UniformSampler(Generic[Item]):
         self._capacity = 4 * count
         self._interval_s = first_interval_s
         if expected_duration_s is not None and math.isfinite(expected_duration_s):
-            self._interval_s = max(first_interval_s, expected_duration_s / (2 * count))
+            # Twice as dense as needed: if the container tells the truth every second item is
+            # an exact pick, and if the clip is cut in half there are still enough.
+            self._interval_s = max(first_interval_s, expected_duration_s / (2 * count - 1))
+        self._next_s = -math.inf
         self._times_s: list[float] = []
         self._items: list[Item] = []
 
@@ -45,8 +48,7 @@ class UniformSampler(Generic[Item]):
 
     def wants(self, time_s: float) -> bool:
         """Return whether an item at this time would be kept."""
-        # A tenth of an interval of slack: frame times jitter around the grid.
-        return not self._times_s or time_s - self._times_s[-1] >= 0.9 * self._interval_s
+        return time_s >= self._next_s
 
     def add(self, time_s: float, item: Item) -> None:
         """Keep an item; times must not go backwards."""
@@ -54,10 +56,18 @@ class UniformSampler(Generic[Item]):
             self._times_s = self._times_s[::2]
             self._items = self._items[::2]
             self._interval_s *= 2
-            if not self.wants(time_s):
+            if time_s - self._times_s[-1] < 0.75 * self._interval_s:
+                self._next_s = self._grid_after(self._times_s[-1])
                 return
         self._times_s.append(time_s)
         self._items.append(item)
+        self._next_s = self._grid_after(time_s)
+
+    def _grid_after(self, time_s: float) -> float:
+        """Return the grid point nearest to one interval later, less a rounding error."""
+        origin = self._times_s[0]
+        steps = math.floor((time_s - origin) / self._interval_s + 1.25)
+        return origin + steps * self._interval_s - 1e-9
 
     def select(self) -> list[tuple[float, Item]]:
         """Return at most ``count`` ``(time_s, item)`` pairs, in order, none twice."""

@@ -354,7 +354,9 @@ def _is_intra(picture: av.VideoFrame) -> bool:
     Encoders also write intra frames at which decoding cannot begin; what they do to the
     colors is the same.
     """
-    return bool(picture.key_frame) or picture.pict_type.name == "I"
+    from av.video.frame import PictureType
+
+    return bool(picture.key_frame) or picture.pict_type == PictureType.I
 
 
 def _orientation(picture: av.VideoFrame) -> Orientation:
