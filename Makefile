@@ -33,10 +33,10 @@ demo: $(VENV)/.runtime
 	$(BIN)/pallor demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 test-long: $(VENV)/.test
-	PALLOR_LONG=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
+	PALLOR_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -6,7 +6,13 @@ import pytest
 
 from pallor.cohort.folds import components
 from pallor.errors import FeatureTableError, UsageError
-from pallor.evaluation.splits import Split, assert_disjoint, assert_each_once, make_plan
+from pallor.evaluation.splits import (
+    Split,
+    assert_disjoint,
+    assert_each_once,
+    inner_groups,
+    make_plan,
+)
 from pallor.evaluation.unit import mean_of_units, unit_of_rows, units_of_table
 
 
@@ -190,3 +196,22 @@ def test_units_average_predictions_and_take_the_first_known_sex():
     assert units["sex"].tolist() == ["female", "female"]
     assert units["age_years"].tolist() == [30.0, 31.0]
     assert mean_of_units(np.array([1.0, 3.0, 7.0]), unit).tolist() == [2.0, 7.0]
+
+
+def test_where_groups_are_held_out_the_inner_folds_hold_out_groups_too():
+    rng = np.random.default_rng(0)
+    site = np.repeat(["a", "b", "c", "d", "e"], 12)
+    table = pd.DataFrame(
+        {
+            "participant_id": [f"p{i // 2}" for i in range(60)],
+            "clip": [f"{i}.png" for i in range(60)],
+            "site": site,
+            "hemoglobin_g_dl": rng.normal(13, 1.5, 60),
+        }
+    )
+    numbers = components(table)
+    plan = make_plan(table, numbers, protocol="group", group="site", seed=0)
+    groups = inner_groups(plan, numbers)
+    assert len(set(zip(groups, site, strict=True))) == 5
+    nested = make_plan(table, numbers, protocol="nested", seed=0)
+    np.testing.assert_array_equal(inner_groups(nested, numbers), numbers)

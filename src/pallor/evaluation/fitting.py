@@ -90,6 +90,9 @@ class Task:
         Measured hemoglobin, g/dL, ``(rows,)``.
     components
         Component of each row, ``(rows,)``.
+    inner_groups
+        What the folds inside a training part keep together, ``(rows,)``: components, or
+        something coarser.
     plan
         The outer splits.
     specs
@@ -105,6 +108,7 @@ class Task:
     features: pd.DataFrame
     outcome: FloatArray
     components: NDArray[np.integer]
+    inner_groups: NDArray[np.integer]
     plan: Plan
     specs: tuple[Spec, ...]
     factory: ModelFactory
@@ -126,7 +130,8 @@ def _fit_predict(task: Task, spec: Spec, split: Split) -> FloatArray:
     assert_disjoint(split.train, split.test, task.components)
     X = task.features[list(spec.columns)]
     model = task.factory(spec.modalities, spec.learners, _seed_of(task.seed, split), task.quick)
-    model.fit(X.iloc[split.train], task.outcome[split.train], groups=task.components[split.train])
+    groups = task.inner_groups[split.train]
+    model.fit(X.iloc[split.train], task.outcome[split.train], groups=groups)
     predicted = np.asarray(model.predict(X.iloc[split.test]), dtype=np.float64)
     if predicted.shape != split.test.shape or not np.isfinite(predicted).all():
         raise FeatureTableError(

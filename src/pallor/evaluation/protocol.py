@@ -32,7 +32,7 @@ from pallor.evaluation.request import (
     modalities_asked,
 )
 from pallor.evaluation.result import Evaluation, without_nan
-from pallor.evaluation.splits import make_plan
+from pallor.evaluation.splits import inner_groups, make_plan
 from pallor.evaluation.study import Study, run_study
 from pallor.evaluation.unit import OUTCOME
 
@@ -103,6 +103,7 @@ def _task(table: pd.DataFrame, request: Request) -> Task:
         features=features_of(table, request.all_specs),
         outcome=table[OUTCOME].to_numpy(dtype=np.float64),
         components=numbers,
+        inner_groups=inner_groups(plan, numbers),
         plan=plan,
         specs=request.all_specs,
         factory=request.factory,

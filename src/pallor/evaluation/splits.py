@@ -75,6 +75,34 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
+def inner_groups(plan: Plan, components: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Return what the folds inside a training part must keep together.
+
+    A model that is to serve a site (camera, session) that it has never seen is tuned and
+    weighed on sites held out from it: where whole groups are held out outside, the inner
+    folds hold out whole groups, too. Elsewhere, and where fewer than three groups remain
+    for training, they keep components together.
+
+    Parameters
+    ----------
+    plan
+        The outer splits.
+    components
+        Component of each row, ``(rows,)``.
+
+    Returns
+    -------
+    ndarray
+        A number for each row, ``(rows,)``; rows of one component have the same.
+    """
+    if plan.protocol != "group" or len(plan.splits) < 4:
+        return components
+    groups = np.empty_like(components)
+    for number, split in enumerate(plan.splits):
+        groups[split.test] = number
+    return groups
+
+
 def assert_disjoint(train: IntArray, test: IntArray, components: NDArray[np.integer]) -> None:
     """Stop unless training and test are both filled and share neither row nor component.
 

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.features.coding import (
+    MIN_Z,
+    jump_z,
+    keyframe_positions,
+    keyframe_rate,
+    locked_waveform,
+    near_multiple,
+    staircase,
+    waveform_is_sharp,
+)
 from pallor.features.filters import MAX_GAP_S, cubic_resample, resample_uniform
 from pallor.features.rppg import METHODS
 from pallor.features.spectrum import (
@@ -132,8 +142,8 @@ def pulse_is_present(heart_rate: HeartRate, agreement: float = float("nan")) -> 
     noise, of which the worst counts: white and 1/f noise in the nine channels of three
     regions, sent through POS, and 1/f noise in the pulse signals themselves. A slow test
     repeats it. Noise that is periodic and common to all of the face is not noise of this kind
-    and can pass: flickering light, a rocking head, and the keyframes of a video of a
-    photograph that come once or twice a second.
+    and can pass: flickering light, a rocking head. For what the keyframes of a compressed
+    video leave see `survives_coding`.
 
     Parameters
     ----------
@@ -156,6 +166,83 @@ def pulse_is_present(heart_rate: HeartRate, agreement: float = float("nan")) -> 
     log_duration = np.log([duration for duration, _ in levels])
     level = np.interp(np.log(heart_rate.duration_s), log_duration, [level for _, level in levels])
     return bool(evidence > level)
+
+
+EXPLAINED = 0.25
+"""Share of a peak's power from which the keyframes are asked whether they made it: half of
+its amplitude. With less, whatever the phases, more than half of it is something else."""
+
+
+def survives_coding(
+    pulse: NDArray[np.float64],
+    region_pulses: NDArray[np.float64],
+    fps: float,
+    keyframes: NDArray[np.intp],
+    heart_rate: HeartRate,
+) -> bool:
+    """Decide whether a pulse is still there without what keyframes may have made of it.
+
+    Two suspicions are followed, each only where it can explain the peak:
+
+    - The signal jumps more at keyframes than elsewhere (`pallor.features.coding.jump_z`, 1 %),
+      and the staircase of these jumps holds at least a quarter of the power that the signal
+      has within 0.1 Hz of the peak. Then the staircase is removed.
+    - Keyframes come regularly, the peak lies within ``1 / duration`` of a multiple of their
+      rate, and what repeats with them jumps as no pulse wave does
+      (`pallor.features.coding.waveform_is_sharp`). Then all that repeats is removed.
+
+    What remains must hold a pulse by the rules of `pulse_is_present`, and at the same rate
+    within ``1 / duration``: a peak that only the removal brings out is not believed.
+
+    A genuine pulse at another rate than the keyframes' passes, so does one at their rate that
+    they do not disturb. One at their rate with a sharp trace of them as large as itself cannot
+    be told from a photograph, and is refused; so is one of which strong compression has left
+    nothing but a new color at each keyframe.
+
+    Parameters
+    ----------
+    pulse
+        ``(n,)`` uniform samples.
+    region_pulses
+        ``(regions, n)`` of the single regions.
+    fps
+        Rate in Hz.
+    keyframes
+        ``(k,)`` positions from `pallor.features.coding.keyframe_positions`.
+    heart_rate
+        Estimate from `pulse`.
+    """
+    if keyframes.size < 2 or not np.isfinite(heart_rate.bpm):
+        return True
+    resolution_hz = 1 / heart_rate.duration_s
+    signals = np.concatenate((pulse[None], region_pulses))
+    rest = signals
+    if jump_z(pulse, keyframes) > MIN_Z:
+        steps = staircase(signals, keyframes)
+        if _power_near(steps[0], fps, heart_rate.hz) >= EXPLAINED * _power_near(
+            pulse, fps, heart_rate.hz
+        ):
+            rest = rest - steps
+    rate_hz = keyframe_rate(keyframes, fps)
+    if near_multiple(heart_rate.hz, rate_hz, resolution_hz) and waveform_is_sharp(
+        pulse, keyframes, fps
+    ):
+        rest = rest - locked_waveform(rest, keyframes, fps)
+    if rest is signals:
+        return True
+    found = estimate_heart_rate(rest[0], fps)
+    agreement = _agreement_of_three(rest[1:], fps, found.hz)
+    same = abs(found.hz - heart_rate.hz) <= resolution_hz
+    return same and pulse_is_present(found, agreement)
+
+
+def _power_near(x: NDArray[np.float64], fps: float, hz: float) -> float:
+    return power_spectrum(prepare(x, fps), fps).between(hz - 0.1, hz + 0.1)
+
+
+def _agreement_of_three(pulses: NDArray[np.float64], fps: float, hz: float) -> float:
+    # Two regions agree by chance more often than the three that the level was derived for.
+    return agreement_at(pulses, fps, hz) if len(pulses) == len(CORE_REGIONS) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -182,7 +269,7 @@ class PulseSignal:
     agreement
         Of the regions at the heart rate, -1..1; NaN for one region.
     present
-        Whether the estimate is to be believed (`pulse_is_present`).
+        Whether the estimate is to be believed (`pulse_is_present`, `survives_coding`).
     """
 
     time_s: NDArray[np.float64]
@@ -242,6 +329,11 @@ def pulse_from_traces(traces: Traces, method: str = "pos") -> PulseSignal:
     region_pulses = -METHODS[method](colors, uniform.fps)
     heart_rate = estimate_heart_rate(pulse, uniform.fps)
     agreement = agreement_at(region_pulses, uniform.fps, heart_rate.hz)
+    level_agreement = _agreement_of_three(region_pulses, uniform.fps, heart_rate.hz)
+    present = pulse_is_present(heart_rate, level_agreement)
+    if present:
+        at = keyframe_positions(uniform.time_s, uniform.fps, traces.time_s, traces.keyframes)
+        present = survives_coding(pulse, region_pulses, uniform.fps, at, heart_rate)
     return PulseSignal(
         time_s=uniform.time_s,
         fps=uniform.fps,
@@ -251,8 +343,7 @@ def pulse_from_traces(traces: Traces, method: str = "pos") -> PulseSignal:
         region_pulses=region_pulses,
         heart_rate=heart_rate,
         agreement=agreement,
-        # Two regions agree by chance more often than the three that the level was derived for.
-        present=pulse_is_present(heart_rate, agreement if len(used) == 3 else float("nan")),
+        present=present,
     )
 
 
