@@ -19,6 +19,7 @@ from pallor.features.coding import (
     waveform_is_sharp,
 )
 from pallor.features.heart_rate import CORE_REGIONS, pulse_from_traces
+from pallor.features.spectrum import prepare
 from pallor.video.clip import open_clip
 from pallor.video.frame import Frame
 from pallor.video.traces import Traces, TracesBuilder
@@ -105,7 +106,8 @@ def test_removing_the_staircase_leaves_a_ramp_of_a_sawtooth():
 def test_removing_the_staircase_leaves_a_pulse_nearly_whole(group):
     for hz in (0.9, 1.03, 1.6):
         x = np.cos(2 * np.pi * hz * time())
-        assert np.std(staircase(x, every(group))) < 0.05 * np.std(x)
+        steps = prepare(staircase(x, every(group)), FPS)
+        assert np.std(steps) < 0.03 * np.std(prepare(x, FPS)), hz
 
 
 def test_noise_jumps_at_keyframes_as_elsewhere_and_the_test_has_its_level():
@@ -278,22 +280,23 @@ def photograph(noise, shake, seed, n=300):
         yield np.clip(np.rint(frame), 0, 255).astype(np.uint8)
 
 
-# Seeds of which most were taken for a pulse before keyframes were looked at.
+# Each was taken for a pulse before keyframes were looked at; another version of an encoder may
+# need other seeds for that, but a photograph must be refused whatever it makes of it.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("codec", "options", "noise", "shake", "seed"),
     [
-        ("libx264", {"crf": "28", "g": "30", "preset": "medium"}, 2, 0.0, 33),
+        ("libx264", {"crf": "28", "g": "30", "preset": "medium"}, 2, 0.0, 30),
         ("libx264", {"crf": "28", "g": "15", "preset": "veryfast"}, 4, 0.2, 1004),
         ("libx264", {"crf": "28", "g": "15", "preset": "veryfast"}, 2, 0.0, 1049),
-        ("libvpx", {"b": "1000000", "g": "60", "keyint_min": "60"}, 2, 0.0, 53),
+        ("libx265", {"x265-params": "log-level=none:keyint=15:min-keyint=15:crf=26"}, 2, 0.0, 1020),
     ],
 )
 def test_a_photograph_is_refused(tmp_path, codec, options, noise, shake, seed):
     from pallor.errors import FaceModelError
     from pallor.features.quality import check
 
-    path = tmp_path / ("photo.webm" if codec == "libvpx" else "photo.mp4")
+    path = tmp_path / "photo.mp4"
     write_clip(path, photograph(noise, shake, seed), 30, codec, options=options)
     try:
         checked = check(path)

@@ -231,16 +231,17 @@ def waveform_is_sharp(x: NDArray[np.float64], at: NDArray[np.intp], fps: float) 
     if at.size < MIN_GROUPS:
         return False
     jump, phase = jumps(x), _phase(len(x), at)
+    by_phase = [jump[(phase == p) & np.isfinite(jump)] for p in range(int(phase.max()) + 1)]
+    by_phase = [sizes for sizes in by_phase if sizes.size >= MIN_GROUPS]
+    if not by_phase:
+        return False
+    # Scatter is estimated from few groups, and among tens of phases one seems quiet by chance.
+    usual = float(np.sqrt(np.mean([sizes.var(ddof=1) for sizes in by_phase])))
+    means = np.array([abs(float(sizes.mean())) for sizes in by_phase])
+    errors = [max(float(sizes.std(ddof=1)), usual) / np.sqrt(sizes.size) for sizes in by_phase]
+    sharpest = means.max(where=means > 4 * np.array(errors), initial=0.0)
     span = float(np.ptp(locked_waveform(x, at, fps)))
-    usual = float(np.nanstd(jump))
-    sharpest = 0.0
-    for p in range(int(phase.max(initial=-1)) + 1):
-        here = jump[(phase == p) & np.isfinite(jump)]
-        if here.size >= MIN_GROUPS:
-            error = max(float(here.std(ddof=1)), 1e-6 * usual) / np.sqrt(here.size)
-            if abs(here.mean()) > 4 * error:
-                sharpest = max(sharpest, abs(float(here.mean())))
-    return sharpest > 0 and sharpest >= 0.5 * span
+    return bool(sharpest > 0 and sharpest >= 0.5 * span)
 
 
 def _phase(n: int, at: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -199,6 +199,10 @@ def survives_coding(
     be told from a photograph, and is refused; so is one of which strong compression has left
     nothing but a new color at each keyframe.
 
+    Steps at other frames than keyframes are followed only where they repeat. Encoders that code
+    the last frames of each group differently, or refine the frame after the keyframe, can still
+    make a photograph pass.
+
     Parameters
     ----------
     pulse
