@@ -7,7 +7,7 @@ compile() {
   "${PYTHON:-python3}" -m uv pip compile --quiet --universal --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-header --no-annotate "$@"
 }
-compile pyproject.toml --extra build -o locks/runtime.txt
-compile pyproject.toml --all-extras --constraint locks/runtime.txt -o locks/test.txt
+compile pyproject.toml --extra build --constraint locks/constraints.in -o locks/runtime.txt
+compile pyproject.toml --all-extras --constraint locks/constraints.in --constraint locks/runtime.txt -o locks/test.txt
 compile --no-deps locks/face-model.in -o locks/face-model.txt
 compile locks/reference.in -o locks/reference.txt
