@@ -114,3 +114,26 @@ def test_a_face_that_leaves_is_measured_where_it_is_visible(shared: Path) -> Non
     (warning,) = json.loads(run.stdout)["warnings"]
     assert warning["code"] == "face_lost"
     assert "0.0-2.1 s" in warning["text"]
+
+
+@pytest.mark.shared
+def test_labels_without_videos_give_the_baselines(shared: Path, tmp_path: Path) -> None:
+    read = pallor("cohort", "mcd-rppg", shared / "mcd_rppg", "-o", tmp_path / "mcd.csv")
+    assert read.returncode == 0, read.stderr
+    assert "1800 of 1800 videos are absent" in read.stderr
+    assert "1800 clips of 300 participants" in read.stdout
+    run = pallor("evaluate", tmp_path / "mcd.csv", "-o", tmp_path / "run", "--json")
+    assert run.returncode == 0, run.stderr
+    metrics = json.loads(run.stdout)
+    assert metrics["models"] == []
+    baselines = {entry["name"]: entry for entry in metrics["baselines"]}
+    assert round(baselines["mean"]["in_sample"]["mae"], 2) == 1.30
+    assert round(baselines["sex"]["in_sample"]["mae"], 2) == 0.98
+    for name in ("mean", "sex"):
+        held_out, in_sample = baselines[name], baselines[name]["in_sample"]
+        assert held_out["mae"]["value"] == pytest.approx(in_sample["mae"], abs=0.02)
+        # Least squares minimizes the squared error in sample; held out it can only be larger.
+        assert held_out["rmse"]["value"] > in_sample["rmse"]
+    shown = pallor("evaluate", tmp_path / "mcd.csv", "-o", tmp_path / "run")
+    assert "1.30" in shown.stdout
+    assert "0.98" in shown.stdout

@@ -87,9 +87,9 @@ def demo(
     print_table(result)
     if estimate.usable:
         truth = float(person.frame["hemoglobin_g_dl"].iloc[0])
-        say(f"a new simulated person: {estimate.sentence()} True value {truth:.1f} g/dL.")
+        typer.echo(f"a new person: {estimate.sentence()} True value {truth:.1f} g/dL.")
     for reason in estimate.reasons:
-        say(f"a new simulated person: {reason.text}")
+        typer.echo(f"a new person: {reason.text}")
     say(SIMULATED)
     typer.echo(str(model_path))
     typer.echo(str(directory / "run" / "report.html"))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pallor.cli.output import SIMULATED, comma_list, command_line, console, progress, say
+from pallor.cli.output import (
+    SIMULATED,
+    comma_list,
+    command_line,
+    console,
+    print_json,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from pallor.evaluation.result import Evaluation
@@ -39,6 +47,7 @@ def evaluate(
         bool, typer.Option("--quick", help="A small honest protocol for a first look.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="Print metrics.json as one line.")] = False,
 ) -> None:
     """Evaluate by nested cross-validation; write metrics.json and report.html.
 
@@ -66,13 +75,16 @@ def evaluate(
         )
     result.save(output)
     write_report(result, output / "report.html")
+    if json:
+        print_json(result.metrics)
+        return
     print_table(result)
     typer.echo(str(output / "metrics.json"))
     typer.echo(str(output / "report.html"))
 
 
 def print_table(result: Evaluation) -> None:
-    """Print an evaluation's table, its verdict and notes to stderr."""
+    """Print an evaluation's table and its verdict to stdout, its notes to stderr."""
     from rich.table import Table
 
     metrics = result.metrics
@@ -100,7 +112,7 @@ def print_table(result: Evaluation) -> None:
     console().print(shown)
     gain = metrics["incremental_r2"]
     if gain is not None:
-        say(f"R² gained over knowing sex and age: {_cell(gain)}")
+        typer.echo(f"R² gained over knowing sex and age: {_cell(gain)}")
     for note in metrics["notes"]:
         say(f"note: {note}")
     if metrics["simulated"]:

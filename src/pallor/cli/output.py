@@ -46,13 +46,13 @@ def fail(error: PallorError) -> NoReturn:
     sys.exit(2 if isinstance(error, UsageError) else 1)
 
 
-def console() -> Console:
-    """Return the console on stderr, for tables and progress."""
+def console(*, stderr: bool = False) -> Console:
+    """Return the console on stdout for results, or on stderr for progress."""
     from rich.console import Console
 
     # Into a file or a pipe tables are written wide enough not to break their cells.
-    width = None if sys.stderr.isatty() else 140
-    return Console(stderr=True, highlight=False, width=width)
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else 140
+    return Console(stderr=stderr, highlight=False, width=width)
 
 
 def comma_list(value: str | None) -> list[str] | None:
@@ -108,7 +108,7 @@ def progress(label: str, *, quiet: bool = False) -> Iterator[Report]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[what]}", style="dim"),
     )
-    with Progress(*columns, console=console(), transient=False) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=False) as bar:
         task = bar.add_task(label, total=None, what="")
 
         def report(done: int, total: int, what: str) -> None:
