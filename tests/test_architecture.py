@@ -112,3 +112,13 @@ def test_nothing_loads_a_pickle() -> None:
         assert not names & {"pickle", "joblib", "cloudpickle", "dill", "marshal", "eval", "exec"}, (
             path
         )
+
+
+def test_what_users_import_is_there_in_any_order() -> None:
+    code = (
+        "import pallor; assert callable(pallor.features);"
+        "import pallor.features.registry; assert callable(pallor.features);"
+        "missing = [n for n in pallor.__all__ if getattr(pallor, n, None) is None];"
+        "assert not missing, missing"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

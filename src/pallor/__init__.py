@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from pallor._version import __version__
 
 if TYPE_CHECKING:
-    from pallor.api import evaluate, extract, features, load_model, train
+    from pallor import features
+    from pallor.api import evaluate, extract, load_model, train
     from pallor.errors import PallorError
     from pallor.features.quality import check
     from pallor.video.recorder import record
@@ -32,7 +33,6 @@ _LAZY = {
     "check": "pallor.features.quality",
     "evaluate": "pallor.api",
     "extract": "pallor.api",
-    "features": "pallor.api",
     "load_model": "pallor.api",
     "record": "pallor.video.recorder",
     "train": "pallor.api",
@@ -52,6 +52,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "features":
+        return import_module("pallor.features")
     if name not in _LAZY:
         raise AttributeError(f"module 'pallor' has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)

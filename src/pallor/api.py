@@ -13,39 +13,8 @@ if TYPE_CHECKING:
     from pallor.evaluation.result import Evaluation
     from pallor.models.model import Model
     from pallor.models.prediction import Estimate
-    from pallor.video.recording import Recording
 
 Progress = Callable[[int, int, str], None]
-
-
-def features(recording: Recording, modalities: Sequence[str] = ("color", "pulse")) -> pd.Series:
-    """Compute named features of a recording.
-
-    Parameters
-    ----------
-    recording
-        What :func:`pallor.record` returned.
-    modalities
-        Names of modalities; ``pallor features`` lists what each measures.
-
-    Returns
-    -------
-    pandas.Series
-        float32, indexed by feature name; NaN where undefined.
-
-    Raises
-    ------
-    UsageError
-        If a modality is unknown.
-    ClipError
-        If a modality is not defined for this kind of input.
-    """
-    import pandas as pd
-
-    from pallor.features.registry import compute_features
-
-    values = compute_features(recording, list(modalities))
-    return pd.Series(values, dtype="float32", name=recording.clip)
 
 
 def extract(

@@ -21,9 +21,18 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pallor.features import colorspace
 from pallor.features.color_quantities import MOMENTS, QUANTITIES, QUARTILES_AND_TAILS, documentation
-from pallor.features.colorspace import LINEAR_FLOOR
+from pallor.features.colorspace import (
+    LINEAR_FLOOR,
+    high_hue,
+    individual_typology_angle,
+    linear_to_lab,
+    red_green_index,
+    rgb_to_hsv,
+    rgb_to_ycbcr,
+    srgb_to_linear,
+    unmix,
+)
 from pallor.features.modality import Modality
 from pallor.features.statistics import (
     MIN_PIXELS,
@@ -88,7 +97,7 @@ def _floored_log(linear: Floats) -> Floats:
 _TOGETHER = 4
 """Samples converted at once: fewer calls, while their channels still fit in a cache."""
 
-_LINEAR_OF_CODE = colorspace.srgb_to_linear(np.arange(256) / 255.0)
+_LINEAR_OF_CODE = srgb_to_linear(np.arange(256) / 255.0)
 _LOG_OF_CODE = _floored_log(_LINEAR_OF_CODE)
 _DECADE = 100.0 / np.log(10.0)
 
@@ -248,11 +257,11 @@ def _block(rgb: NDArray[np.generic]) -> _Block:
     if codes.dtype == np.uint8:
         linear, log_rgb = _LINEAR_OF_CODE[codes], _LOG_OF_CODE[codes]
     else:
-        linear = colorspace.srgb_to_linear(encoded)
+        linear = srgb_to_linear(encoded)
         log_rgb = _floored_log(linear)
-    hsv = colorspace.rgb_to_hsv(encoded.T)
-    lab = colorspace.linear_to_lab(linear.T)
-    red = colorspace.high_hue(hsv[:, 0], hsv[:, 1])
+    hsv = rgb_to_hsv(encoded.T)
+    lab = linear_to_lab(linear.T)
+    red = high_hue(hsv[:, 0], hsv[:, 1])
     return _Block(
         distributions=np.vstack([codes, lab[:, 1]]),
         spreads=np.vstack([lab[:, 0], lab[:, 2], hsv[:, 1]]),
@@ -277,7 +286,7 @@ def _plain_features(block: _Block, bounds: Sequence[int]) -> dict[str, Floats]:
     out |= {f"{q}.mean": averages[i] for i, q in enumerate(_MEANS)}
     out["high_hue.share"] = averages[-1]
     # luma and color differences are linear in R'G'B', so their means are those of the means
-    ycbcr = colorspace.rgb_to_ycbcr(np.array([out[f"{c}.mean"] for c in _SRGB_CHANNELS]).T)
+    ycbcr = rgb_to_ycbcr(np.array([out[f"{c}.mean"] for c in _SRGB_CHANNELS]).T)
     out |= {f"{q}.mean": ycbcr[:, i] for i, q in enumerate(("luma", "cb", "cr"))}
     out["hue.mean"], out["hue.std"] = circular_mean_and_std(block.hue, bounds)
 
@@ -291,10 +300,8 @@ def _plain_features(block: _Block, bounds: Sequence[int]) -> dict[str, Floats]:
     light = np.where(light > 0, light, np.nan)
     out["chroma_r.of_means"] = out["linear_red.mean"] / light
     out["chroma_g.of_means"] = out["linear_green.mean"] / light
-    out["rg_index.of_means"] = colorspace.red_green_index(
-        out["linear_red.mean"], out["linear_green.mean"]
-    )
-    out["ita.of_means"] = colorspace.individual_typology_angle(out["lab_l.mean"], out["lab_b.mean"])
+    out["rg_index.of_means"] = red_green_index(out["linear_red.mean"], out["linear_green.mean"])
+    out["ita.of_means"] = individual_typology_angle(out["lab_l.mean"], out["lab_b.mean"])
     return out
 
 
@@ -314,7 +321,7 @@ def _log_features(
     (gb,), (gb_std,) = mean_and_std(ratios[1:], bounds)
     quantiles = percentiles(ratios, bounds=bounds)
     density = -means(log_rgb, bounds)
-    melanin, hemoglobin, _ = colorspace.unmix(density.T).T
+    melanin, hemoglobin, _ = unmix(density.T).T
     return {
         "log_rg.mean": rg,
         "log_rg.std": rg_std,
