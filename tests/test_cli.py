@@ -137,3 +137,13 @@ def test_labels_without_videos_give_the_baselines(shared: Path, tmp_path: Path) 
     shown = pallor("evaluate", tmp_path / "mcd.csv", "-o", tmp_path / "run")
     assert "1.30" in shown.stdout
     assert "0.98" in shown.stdout
+
+
+def test_weights_are_listed_and_verified() -> None:
+    listed = pallor("weights", "list")
+    assert listed.returncode == 0
+    assert listed.stdout.startswith("face_landmarker  /")
+    verified = pallor("weights", "verify")
+    assert verified.returncode == 0
+    assert "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff" in verified.stdout
+    assert pallor("weights", "fetch", "nonsense").returncode == 2
