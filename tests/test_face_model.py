@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -100,10 +101,21 @@ def test_no_answer_is_an_error_that_names_the_address(monkeypatch):
     assert not list(cache_dir().iterdir())
 
 
+def loopback_is_up() -> bool:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        try:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+        except OSError:
+            return False
+    return True
+
+
 @pytest.fixture
 def serve(monkeypatch, tmp_path):
     if not shutil.which("openssl"):
         pytest.skip("openssl is needed to make a certificate for the test server")
+    if not loopback_is_up():
+        pytest.skip("the loopback interface is down: no test server can be reached")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
