@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHELL := /bin/bash
 
-.PHONY: help demo test test-long lint lock clean
+.PHONY: help demo test lint lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,9 +34,6 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
-
-test-long: $(VENV)/.test
-	PALLOR_LONG=1 $(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -5,10 +5,6 @@ from pathlib import Path
 
 import pytest
 
-LONG = os.environ.get("PALLOR_LONG") == "1"
-"""Whether the long versions of tests run (make test-long)."""
-
-
 def _shared_root() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared"
     return Path(os.environ.get("PALLOR_SHARED", default))
