@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+
 def _shared_root() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared"
     return Path(os.environ.get("PALLOR_SHARED", default))
