@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pallor.errors import PallorError, UsageError
 
@@ -20,18 +19,10 @@ SIMULATED = "SIMULATED: these clips were rendered; no figure here says anything 
 
 def print_json(value: object) -> None:
     """Print one JSON object on one line of stdout; what is not finite becomes null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+    from pallor.evaluation.result import without_nan
+
+    sys.stdout.write(json.dumps(without_nan(value), ensure_ascii=False) + "\n")
     sys.stdout.flush()
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def say(text: str) -> None:

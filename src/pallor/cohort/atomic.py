@@ -57,7 +57,7 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
         fill(temporary)
         _flush(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt, too, must leave no half file; it goes on upward
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pallor.cohort.folds import CONTENT_COLUMNS
 from pallor.cohort.table import Cohort
+from pallor.video.clip_info import ClipLimits
+from pallor.video.content import file_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,6 @@ LABELS = ("hemoglobin_g_dl", "sex", "age_years", "site")
 """Columns in which copies of one clip should agree."""
 
 _STILLS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-_MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True)
@@ -151,8 +152,7 @@ def find_duplicates(cohort: Cohort) -> Duplicates:
     for rows in _shared(sizes.items()):
         for row in rows:
             try:
-                with paths[row].open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = file_sha256(paths[row])
             except OSError:
                 unread.add(row)
                 continue
@@ -236,7 +236,8 @@ def _still_shape(path: Path) -> tuple[int, int] | None:
             width, height = image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return (width, height) if width * height <= _MAX_PIXELS else None
+    small_enough = width * height <= ClipLimits().max_still_pixels
+    return (width, height) if small_enough else None
 
 
 def _pixel_digest(path: Path) -> str | None:

@@ -239,7 +239,7 @@ def _render_all(
             for future in as_completed(futures):
                 future.result()
                 report(futures[future].name)
-        except BaseException:
+        except BaseException:  # an interrupt, too, ends the work that waits; it goes on upward
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -120,7 +120,7 @@ class VideoReader:
             self._orientation = _orientation(self._first)
             self._size = (self._first.width, self._first.height)
             self.info = self._describe(path)
-        except BaseException:
+        except BaseException:  # whatever it is goes on upward, with the file closed
             self._container.close()
             raise
 
