@@ -12,7 +12,10 @@ import pallor
 ROOT = Path(pallor.__file__).parent
 
 # A wing may import itself and what stands after it; api and cli stand above all.
-ORDER = ["cli", "api", "report", "evaluation", "models", "cohort", "features", "video", "errors"]
+ORDER = [
+    "cli", "api", "report", "evaluation", "models", "cohort", "features", "video", "weights",
+    "errors",
+]  # fmt: skip
 SIMULATION_MAY_USE = {"simulation", "errors", "_version", "cohort.table", "cohort.atomic"}
 HEAVY = [
     "ai_edge_litert",
@@ -20,6 +23,9 @@ HEAVY = [
     "cv2",
     "matplotlib",
     "numpy",
+    "onnx",
+    "onnxruntime",
+    "openvino",
     "pandas",
     "PIL",
     "pyarrow",

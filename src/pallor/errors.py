@@ -130,7 +130,13 @@ class OutsideModelError(ClipError):
     code = "outside_model"
 
 
-class FaceModelError(PallorError):
+class WeightsError(PallorError):
+    """A file of network weights is absent, or is not the file that it should be."""
+
+    code = "weights"
+
+
+class FaceModelError(WeightsError):
     """The landmark model file is absent, or is not the file that it should be."""
 
     code = "face_model"

@@ -1,0 +1,1 @@
+"""Pre-trained image networks: from a verified checkpoint to embeddings of face crops."""
