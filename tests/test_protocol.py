@@ -16,7 +16,7 @@ from pallor.evaluation.result import load_evaluation
 KEYS = {
     "simulated", "protocol", "participants", "clips", "units", "models", "baselines",
     "incremental_r2", "duplicates", "without_duplicates", "seed", "versions", "command", "notes",
-    "flow", "headline", "splits", "outcome", "agreement", "held_out",
+    "flow", "headline", "splits", "outcome", "agreement", "held_out", "comparisons", "sex_probe",
 }  # fmt: skip
 INTERVALS = ("mae", "rmse", "r", "r2", "bias")
 
@@ -236,7 +236,16 @@ def test_scores_without_copies_come_from_the_rows_that_are_unique():
     expected = cheap(table.drop([10, 11, 50, 51]), repeats=1).metrics
     without = found["without_duplicates"]
     assert (without["participants"], without["clips"]) == (58, 116)
-    for key in ("models", "baselines", "incremental_r2", "participants", "clips", "units"):
+    assert len(without["comparisons"]) == 2
+    for key in (
+        "models",
+        "baselines",
+        "incremental_r2",
+        "comparisons",
+        "participants",
+        "clips",
+        "units",
+    ):
         assert without[key] == expected[key], key
     assert found["clips"] == 120
 
@@ -384,7 +393,8 @@ def test_progress_counts_to_the_end():
     calls = []
     cheap(features(people=20), repeats=1, folds=2, progress=lambda *call: calls.append(call))
     assert [done for done, _, _ in calls] == list(range(1, len(calls) + 1))
-    assert {total for _, total, _ in calls} == {len(calls)} == {2 * 4}
+    assert {total for _, total, _ in calls} == {len(calls)} == {2 * 4 + 2 * 2}
+    assert sum(label.startswith("sex from ") for _, _, label in calls) == 2 * 2
 
 
 def test_simulated_clips_are_declared():

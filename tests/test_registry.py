@@ -38,7 +38,7 @@ def toys(monkeypatch):
     def toy(name, values, **kwargs):
         kinds = kwargs.pop("kinds", frozenset(InputKind))
         docs = (FeatureDoc(f"{name}.{{place}}.x", "", "", "1", ""),)
-        return lambda: Modality(name, lambda _: dict(values), docs, kinds, **kwargs)
+        return lambda _settings: Modality(name, lambda _: dict(values), docs, kinds, **kwargs)
 
     modalities = {
         "first": toy("first", {"first.a.x": 1 / 3, "first.b.x": 1e300, "first.c.x": -math.inf}),

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pallor.cli.evaluate import print_table
 from pallor.errors import FeatureTableError
 from pallor.evaluation.protocol import evaluate
 from pallor.evaluation.result import Evaluation
@@ -106,7 +107,7 @@ def test_report_holds_everything(page, evaluation):
         "SIMULATED", words.NOTICE, "pallor evaluate F", "sex and age", "Read", "Scored",
         "no hemoglobin value", "Copies", "contradictory labels", "p3 (", "p7 (", "Seed 0",
         "scikit-learn", "Bland-Altman", "random forest", "xgboost", "main result",
-        "Unit of analysis", "bootstrap", "In sample",
+        "Unit of analysis", "bootstrap", "In sample", "Does fusing help?", "Sex in the features",
     ):  # fmt: skip
         assert needed in text, needed
     for sentence in words.summary(evaluation.metrics) + words.methods(evaluation.metrics):
@@ -119,6 +120,61 @@ def test_report_quotes_the_scores_of_every_cell(page, evaluation):
         for score in ("mae", "r", "r2"):
             assert f"{words.number(entry[score]['value'])} <small>" in page
             assert words.interval(entry[score]) in page
+
+
+def test_report_quotes_every_comparison_with_and_without_copies(page, evaluation):
+    found = evaluation.metrics
+    assert len(found["comparisons"]) == 2 * 3
+    for entry in found["comparisons"]:
+        assert f"<td>{words.signed_with_interval(entry['mae'])}</td>" in page
+        assert f"<td>{words.signed_with_interval(entry['r2'])}</td>" in page
+        assert f"<td>{words.told_apart(entry)}</td>" in page
+    for entry in found["without_duplicates"]["comparisons"]:
+        assert f"<td>{words.signed_with_interval(entry['r2'])}<br>" in page
+    assert "color + pulse against color" in page
+    assert "color + pulse against pulse" in page
+
+
+def test_report_says_how_well_sex_can_be_told_and_why_it_matters(page, evaluation):
+    section = page.split('<section id="sex">')[1].split("</section>")[0]
+    assert "a model may be estimating sex instead of hemoglobin" in section
+    assert len(evaluation.metrics["sex_probe"]) == 2
+    for probe in evaluation.metrics["sex_probe"]:
+        auc = probe["auc"]
+        assert f"{words.number(auc['value'])} <small>{words.interval(auc)}</small>" in section
+        for sex in ("female", "male"):
+            assert f"<td>{probe['participants'][sex]}</td>" in section
+
+
+def test_report_says_why_there_is_no_auc_of_sex():
+    found = evaluation_of(features().drop(columns="sex"), repeats=1)
+    section = render(found).split('<section id="sex">')[1].split("</section>")[0]
+    assert "–<br>" in section
+    assert found.metrics["sex_probe"][0]["note"] in section
+
+
+def test_report_of_one_modality_compares_nothing():
+    found = evaluation_of(features().drop(columns="pulse.chin.green.ac_dc"), repeats=1)
+    assert 'id="fusing"' not in render(found)
+
+
+def test_command_prints_fusing_and_sex_in_words(evaluation, capsys):
+    print_table(evaluation)
+    lines = capsys.readouterr().out.splitlines()
+    fusing = [line for line in lines if line.startswith("color+pulse against")]
+    assert [line.split(":")[0] for line in fusing] == [
+        "color+pulse against color (stacking)",
+        "color+pulse against pulse (stacking)",
+    ]
+    assert sum(line.startswith("without copies: color+pulse against") for line in lines) == 2
+    told = [line for line in lines if line.startswith("sex can be told from ")]
+    assert len(told) == 2
+    auc = evaluation.metrics["sex_probe"][0]["auc"]
+    ends = ", ".join(words.number(auc[key]) for key in ("low", "high"))
+    assert told[0] == (
+        f"sex can be told from color with an AUC of {words.number(auc['value'])} [{ends}]"
+        " (0.5 is chance)"
+    )
 
 
 def test_report_loads_nothing_and_runs_nothing(page):
@@ -157,6 +213,10 @@ def test_hostile_metrics_of_a_run_folder_are_text_too(evaluation, tmp_path):
     for entry in metrics["models"]:
         entry["modalities"] = [HOSTILE]
         entry["regressor"] = HOSTILE
+    for entry in metrics["comparisons"]:
+        entry |= {"model": HOSTILE, "against": HOSTILE, "regressor": HOSTILE}
+    for entry in metrics["sex_probe"]:
+        entry |= {"modality": HOSTILE, "note": HOSTILE}
     folder = Evaluation(metrics, evaluation.predictions).save(tmp_path / "run")
     page = write_report(folder, tmp_path / "report.html").read_text(encoding="utf-8")
     assert parsed(page).tags.isdisjoint({"script", "img"})

@@ -24,6 +24,7 @@ def extract(
     modalities: Sequence[str] | None = None,
     workers: int = 1,
     progress: Progress | None = None,
+    **settings: Any,
 ) -> pd.DataFrame:
     """Extract features from every clip of a cohort table.
 
@@ -35,11 +36,14 @@ def extract(
         Folder of the feature table, kept for later and for resuming; without it nothing is
         left on disk.
     modalities
-        Names of modalities; by default all that the clips allow.
+        Names of modalities; by default color and, where a clip allows it, pulse.
     workers
         Processes.
     progress
         Called with ``(done, total, clip)``.
+    **settings
+        As in :class:`pallor.features.settings.FeatureSettings`: ``precision``, ``weights``,
+        ``files``, ``keep_frames``.
 
     Returns
     -------
@@ -57,11 +61,20 @@ def extract(
     from pallor.cohort.extraction import extract as extract_cohort
     from pallor.cohort.feature_table import load_features
     from pallor.cohort.table import read_cohort
+    from pallor.features.settings import FeatureSettings
 
+    choices = FeatureSettings(**settings)
     read = read_cohort(cohort)
     with TemporaryDirectory(prefix="pallor-") as scratch:
         folder = Path(output) if output is not None else Path(scratch) / "features"
-        extract_cohort(read, folder, modalities=modalities, workers=workers, progress=progress)
+        extract_cohort(
+            read,
+            folder,
+            modalities=modalities,
+            workers=workers,
+            progress=progress,
+            settings=choices,
+        )
         return load_features(folder)
 
 
@@ -157,7 +170,7 @@ class TrainedModel:
             Path of a video or still, of the kind that the model was trained on.
         **options
             As in :func:`pallor.models.prediction.predict`: ``sex``, ``age_years``,
-            ``coverage``, ``limits``, ``face_model``.
+            ``coverage``, ``limits``, ``face_model``, ``precision``, ``backbone_files``.
         """
         from pallor.models.prediction import predict as predict_clip
 

@@ -52,7 +52,8 @@ def evaluate(
     """Evaluate by nested cross-validation; write metrics.json and report.html.
 
     Participants never straddle a fold, and everything learned is learned inside the training
-    part. Beside the models stand the mean, the sex and the sex-and-age baselines.
+    part. Beside the models stand the mean, the sex and the sex-and-age baselines, what fusing
+    modalities changes, and how well sex can be told from each.
     """
     from pallor.cohort.feature_table import read_table
     from pallor.evaluation.protocol import evaluate as evaluate_table
@@ -113,10 +114,27 @@ def print_table(result: Evaluation) -> None:
     gain = metrics["incremental_r2"]
     if gain is not None:
         typer.echo(f"R² gained over knowing sex and age: {_cell(gain)}")
+    for line in _about_fusing_and_sex(metrics):
+        typer.echo(line)
     for note in metrics["notes"]:
         say(f"note: {note}")
     if metrics["simulated"]:
         say(SIMULATED)
+
+
+def _about_fusing_and_sex(metrics: Mapping[str, Any]) -> list[str]:
+    from pallor.evaluation.request import HEADLINE
+    from pallor.report import words
+
+    # The regressor fixed beforehand; the report shows the others.
+    sets = {"": metrics, "without copies: ": metrics["without_duplicates"] or {}}
+    lines = [
+        label + words.compared(comparison)
+        for label, part in sets.items()
+        for comparison in part.get("comparisons", ())
+        if comparison["regressor"] == HEADLINE
+    ]
+    return lines + [words.probed(probe) for probe in metrics["sex_probe"]]
 
 
 def _r2_by_name(metrics: Mapping[str, Any]) -> dict[str, Any]:

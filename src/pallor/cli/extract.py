@@ -16,9 +16,35 @@ def extract(
         Path, typer.Option("--output", "-o", help="Folder of the feature table.")
     ] = Path("features"),
     modalities: Annotated[
-        str, typer.Option(help="Comma-separated: color, pulse; or auto: what the clips allow.")
+        str,
+        typer.Option(
+            help="Comma-separated: color, pulse, mobilenet_v2, resnet152, efficientnet_lite0, "
+            "custom; or auto: color and, where a clip allows it, pulse."
+        ),
     ] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    samples: Annotated[
+        int, typer.Option(min=1, max=1024, help="Frames looked at, evenly over the clip.")
+    ] = 16,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VERSION", help="Such as resnet152=v1; v2 by default."),
+    ] = None,
+    backbone_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE",
+            help="An ONNX file of your own for the modality NAME (custom by default), or the "
+            "checkpoint of NAME at another place.",
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of the networks: float32, or bfloat16 (needs pallor[fast]).")
+    ] = "float32",
+    keep_frames: Annotated[
+        bool,
+        typer.Option("--keep-frames", help="Keep the embedding of each frame in the table, too."),
+    ] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start anew instead of going on.")
     ] = False,
@@ -28,10 +54,19 @@ def extract(
     A clip that fails is listed in failures.csv with the reason and never stops the run;
     read = done + failed is printed at the end. Run again, and only what is missing is done.
     Exit status 0 if anything was extracted, 1 if nothing was.
+
+    Networks need weights: see pallor weights list.
     """
     from pallor.cohort.extraction import extract as extract_cohort
     from pallor.cohort.table import read_cohort
+    from pallor.features.settings import FeatureSettings, backbone_files, named_values
 
+    settings = FeatureSettings(
+        precision=precision,
+        weights=named_values(weights or (), "--weights"),
+        files=backbone_files(backbone_file or ()),
+        keep_frames=keep_frames,
+    )
     cohort = read_cohort(table)
     for note in cohort.notes:
         say(f"note: {note}")
@@ -43,6 +78,8 @@ def extract(
             workers=workers,
             progress=report,
             overwrite=overwrite,
+            samples=samples,
+            settings=settings,
             command=command_line(),
         )
     for failure in result.failures[:10]:

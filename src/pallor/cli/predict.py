@@ -18,6 +18,15 @@ def predict(
         str | None, typer.Option(help="female or male; of the person in all clips.")
     ] = None,
     age_years: Annotated[float | None, typer.Option("--age-years", min=0, max=120)] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Of the networks; the model's own, another is refused.")
+    ] = None,
+    backbone_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FILE", help="The ONNX file of your own that was extracted with."
+        ),
+    ] = None,
     coverage: Annotated[
         float | None, typer.Option(min=0.5, max=0.99, help="Of the interval; the model's own.")
     ] = None,
@@ -27,13 +36,23 @@ def predict(
     A clip that the model cannot serve gets no number but a reason, and exit status 1; the
     others are still estimated.
     """
+    from pallor.features.settings import backbone_files
     from pallor.models.bundle import load_model
     from pallor.models.prediction import predict as predict_clip
 
+    files = backbone_files(backbone_file or ())
     loaded = load_model(model)
     all_usable = True
     for clip in clips:
-        estimate = predict_clip(loaded, clip, sex=sex, age_years=age_years, coverage=coverage)
+        estimate = predict_clip(
+            loaded,
+            clip,
+            sex=sex,
+            age_years=age_years,
+            coverage=coverage,
+            precision=precision,
+            backbone_files=files,
+        )
         all_usable &= estimate.usable
         if json:
             print_json(estimate.as_dict())

@@ -1,51 +1,209 @@
-"""``pallor weights``: the model files that pallor needs, and where they are."""
+"""``pallor weights``: the files of network weights that pallor needs, and where they are."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pallor.cli.output import progress
+from pallor.cli.output import print_json, progress, say
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="List, verify and fetch the networks' weights. Nothing is fetched unless asked here.",
+if TYPE_CHECKING:
+    from pallor.weights.weight_file import WeightFile
+
+_HELP = (
+    "List, verify and fetch the networks' weights; only fetch opens a connection.",
+    "A file is looked for at the path that its environment variable names, in pallor's cache, "
+    "in torch's download folder, and in an installed package that carries it. The first place "
+    "that has something decides; a wrong file there is an error. Nothing is ever fetched but by "
+    "[bold]pallor weights fetch[/bold], and nothing is used unless its SHA-256 is right.",
+    "Of some files the publisher states only the beginning of the hash. The whole hash of the "
+    "first one used is written to FILE.sha256 in the cache, and must be met ever after; "
+    "[bold]sha256sum -c[/bold] reads it, too.",
+    "[bold]PALLOR_CACHE[/bold]: folder of pallor's cache, else ~/.cache/pallor or what the "
+    "platform uses. Carry it to a machine without network to have the files there.",
+    "[bold]PALLOR_MIRROR[/bold]: https address of a folder that has the files, used in place of "
+    "the publishers'.",
+    "[bold]HTTPS_PROXY[/bold]: proxy for fetching, such as http://proxy:8080. NO_PROXY and "
+    "SSL_CERT_FILE are honored, too.",
+    "[bold]PALLOR_FACE_MODEL[/bold]: path of face_landmarker.task, if it is elsewhere.",
+    "[bold]TORCH_HOME[/bold]: torch's folder, else ~/.cache/torch; its hub/checkpoints may have "
+    "torchvision's files already.",
 )
 
-FILES = ("face_landmarker",)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="\n\n".join(_HELP))
+
+LANDMARKS = "face_landmarker"
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="As pallor weights list shows them."),
+]
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What ``list`` says of a file; ``path`` is where a missing one belongs."""
+
+    name: str
+    state: str
+    place: str | None
+    path: str
+    sha256: str | None
+    license: str
+    publisher: str
+    url: str | None
+    text: str | None
+
+
+def all_weight_files() -> dict[str, WeightFile]:
+    """Return every file of weights by its name, the landmark model first."""
+    from pallor.features.backbones.table import BACKBONES
+    from pallor.video.face_model import FACE_MODEL
+
+    backbones = [
+        weights.file for backbone in BACKBONES.values() for weights in backbone.weights.values()
+    ]
+    return {weight.name: weight for weight in (FACE_MODEL, *backbones)}
 
 
 @app.command("list")
-def list_files() -> None:
-    """Say which files there are, and where."""
-    from pallor.errors import FaceModelError
-    from pallor.video.face_model import find_face_model
+def list_files(
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a file.")] = False,
+) -> None:
+    """Say which files there are and where: ok, missing, or wrong.
 
-    try:
-        typer.echo(f"face_landmarker  {find_face_model()}")
-    except FaceModelError as error:
-        typer.echo(f"face_landmarker  missing: {error.text}")
+    Of what is not ok, stderr says why and how to get it. The exit status is 0
+    in any case; [bold]pallor weights verify[/bold] fails where something is wrong.
+    """
+    states = [_state(weight) for weight in all_weight_files().values()]
+    if json:
+        for state in states:
+            print_json(asdict(state))
+        return
+    _print_table(states)
+    for state in states:
+        if state.text is not None:
+            say(f"{state.name}: {state.text}")
 
 
 @app.command()
-def verify() -> None:
-    """Check the sha256 of each file; exit status 1 if one is missing or altered."""
-    from pallor.video.face_model import FACE_MODEL_SHA256, find_face_model
+def verify(names: Names = None) -> None:
+    """Check the SHA-256 of the files that are there, a line for each.
 
-    typer.echo(f"face_landmarker  {find_face_model()}  sha256 {FACE_MODEL_SHA256}  ok")
+    Exit status 1 if a file is wrong, or a named one is missing. Without names
+    all files are checked, and only the landmark model must be there.
+    """
+    required = set(names or [LANDMARKS])
+    states = [_state(weight) for weight in _chosen(names).values()]
+    for state in states:
+        said = {"ok": f"{state.sha256}  {state.path}", "wrong": state.text}.get(state.state, "")
+        typer.echo(f"{state.name}  {state.state}  {said}".rstrip())
+    if any(s.state == "wrong" or (s.state == "missing" and s.name in required) for s in states):
+        raise typer.Exit(1)
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="face_landmarker")],
+    names: Names = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every file that there is.")] = False,
 ) -> None:
-    """Fetch a file from its maker into the cache; this opens a connection."""
-    from pallor.errors import UsageError
-    from pallor.video.face_model import fetch_face_model
+    """Fetch files from their publishers into the cache; this opens a connection.
 
-    if name not in FILES:
-        raise UsageError(f"no weights are called {name}; there is {', '.join(FILES)}")
-    with progress(name) as report:
-        path = fetch_face_model(progress=lambda done, total: report(done, total, ""))
-    typer.echo(str(path))
+    Prints SHA-256 and path of each file, as sha256sum does. A file that is in
+    the cache and right is not fetched again; a wrong one is replaced once the
+    new one was checked. If one file fails the others are still fetched, and the
+    exit status is 1.
+
+    PALLOR_MIRROR names another address to fetch from, HTTPS_PROXY a proxy,
+    PALLOR_CACHE the folder: see [bold]pallor weights --help[/bold].
+    """
+    from pallor.errors import UsageError, WeightsError
+
+    if bool(names) == everything:
+        raise UsageError(
+            f"name the files to fetch, or give --all; there is {', '.join(all_weight_files())}"
+        )
+    failed = False
+    for weight in _chosen(names).values():
+        try:
+            _fetch_one(weight)
+        except WeightsError as error:
+            say(f"pallor: {error.text}")
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _fetch_one(weight: WeightFile) -> None:
+    from pallor.weights.download import fetch_weights
+
+    fetched = False
+    with progress(f"{weight.name}, bytes") as report:
+
+        def passed_on(done: int, total: int) -> None:
+            nonlocal fetched
+            fetched = True
+            report(done, total or weight.max_bytes, "" if total else "at most")
+
+        located = fetch_weights(weight, passed_on)
+    if not fetched:
+        say(f"{weight.name}: right and there already ({located.place}), not fetched again")
+    typer.echo(f"{located.sha256}  {located.path}")
+
+
+def _chosen(names: Sequence[str] | None) -> dict[str, WeightFile]:
+    from pallor.errors import UsageError
+
+    known = all_weight_files()
+    for name in names or ():
+        if name not in known:
+            raise UsageError(f"no weights are called {name}; there is {', '.join(known)}")
+    return {name: known[name] for name in names or known}
+
+
+def _state(weight: WeightFile) -> FileState:
+    from pallor.errors import WeightsError
+    from pallor.weights.locate import find_weights
+    from pallor.weights.places import cached_path, place_of
+
+    found = place_of(weight)
+    path, place = found or (cached_path(weight), None)
+    sha256, text = None, None
+    try:
+        sha256 = find_weights(weight).sha256
+        state = "ok"
+    except WeightsError as error:
+        text = error.text
+        state = "wrong" if os.path.lexists(path) else "missing"
+    return FileState(
+        name=weight.name,
+        state=state,
+        place=place,
+        path=str(path),
+        sha256=sha256,
+        license=weight.license,
+        publisher=weight.publisher,
+        url=weight.url,
+        text=text,
+    )
+
+
+def _print_table(states: Sequence[FileState]) -> None:
+    rows = [("name", "state", "place", "sha256", "license", "path")]
+    for state in states:
+        short = state.license.partition(" (")[0].partition(";")[0]
+        place, path = (state.place, state.path) if state.place else ("", "")
+        rows.append((state.name, state.state, place, (state.sha256 or "")[:12], short, path))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        # Not a table that folds its cells: paths are there to be copied.
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+    typer.echo("\nLicenses:")
+    for text in dict.fromkeys(state.license for state in states):
+        names = ", ".join(state.name for state in states if state.license == text)
+        typer.echo(f"  {names}: {text}.")

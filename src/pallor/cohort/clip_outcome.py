@@ -17,6 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.errors import UsageError
+from pallor.features.settings import FeatureSettings
+
+_FRAMES = "frames/"
+_TIMES = "frame_time_s"
+
 
 @dataclass(frozen=True)
 class ClipTask:
@@ -37,6 +43,8 @@ class ClipTask:
         being a failure.
     samples
         Uniformly spaced looks at the full-resolution picture.
+    settings
+        How features are to be computed.
     """
 
     key: str
@@ -46,6 +54,7 @@ class ClipTask:
     modalities: tuple[str, ...]
     only_defined: bool = False
     samples: int = 16
+    settings: FeatureSettings = field(default_factory=FeatureSettings)
 
     def to_json(self) -> str:
         """Return the task as one line of JSON."""
@@ -54,8 +63,7 @@ class ClipTask:
     @staticmethod
     def from_json(line: str) -> ClipTask:
         """Return the task that `to_json` wrote."""
-        values = json.loads(line)
-        return ClipTask(**{**values, "modalities": tuple(values["modalities"])})
+        return _task(json.loads(line))
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,10 @@ class ClipOutcome:
         Why there is no measurement; None where there is one.
     file_size, file_mtime_ns
         Of the file when it was measured.
+    frames
+        Modality to the embeddings of its frames, ``(frames, d)`` float32; empty unless kept.
+    frame_time_s
+        Presentation times of these frames in seconds, ``(frames,)``.
     """
 
     task: ClipTask
@@ -103,6 +115,8 @@ class ClipOutcome:
     failure: ClipFailure | None = None
     file_size: int = -1
     file_mtime_ns: int = -1
+    frames: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    frame_time_s: NDArray[np.float64] | None = None
 
     @staticmethod
     def failed(task: ClipTask, code: str, text: str) -> ClipOutcome:
@@ -128,13 +142,16 @@ def encode(outcome: ClipOutcome) -> bytes:
         "file_size": outcome.file_size,
         "file_mtime_ns": outcome.file_mtime_ns,
     }
+    arrays: dict[str, NDArray[Any]] = {
+        "meta": _as_bytes(json.dumps(meta)),
+        "names": _as_bytes("\n".join(outcome.features)),
+        "values": outcome.values(),
+    }
+    arrays |= {f"{_FRAMES}{name}": values for name, values in outcome.frames.items()}
+    if outcome.frame_time_s is not None:
+        arrays[_TIMES] = outcome.frame_time_s
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        meta=_as_bytes(json.dumps(meta)),
-        names=_as_bytes("\n".join(outcome.features)),
-        values=outcome.values(),
-    )
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -151,15 +168,22 @@ def decode(data: bytes) -> ClipOutcome:
             meta = json.loads(archive["meta"].tobytes().decode("utf-8"))
             names = archive["names"].tobytes().decode("utf-8")
             values = np.asarray(archive["values"], dtype=np.float32)
-        task = ClipTask(**{**meta["task"], "modalities": tuple(meta["task"]["modalities"])})
+            frames = {
+                name.removeprefix(_FRAMES): np.asarray(archive[name], dtype=np.float32)
+                for name in archive.files
+                if name.startswith(_FRAMES)
+            }
+            times = np.asarray(archive[_TIMES], np.float64) if _TIMES in archive.files else None
         keys = names.split("\n") if names else []
         return ClipOutcome(
-            task,
+            _task(meta["task"]),
             meta["measured"],
             dict(zip(keys, values.tolist(), strict=True)),
             None if meta["failure"] is None else ClipFailure(**meta["failure"]),
             int(meta["file_size"]),
             int(meta["file_mtime_ns"]),
+            frames,
+            times,
         )
     except (
         KeyError,
@@ -167,10 +191,21 @@ def decode(data: bytes) -> ClipOutcome:
         TypeError,
         OSError,
         EOFError,
+        UsageError,
         zipfile.BadZipFile,
         zlib.error,
     ) as e:
         raise DamagedOutcomeError(str(e)) from e
+
+
+def _task(values: dict[str, Any]) -> ClipTask:
+    return ClipTask(
+        **{
+            **values,
+            "modalities": tuple(values["modalities"]),
+            "settings": FeatureSettings(**values["settings"]),
+        }
+    )
 
 
 def _as_bytes(text: str) -> NDArray[np.uint8]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from pallor._version import __version__
-from pallor.cohort.atomic import write_text
 from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome, ClipTask
 from pallor.cohort.clip_store import ClipStore, clip_key
+from pallor.cohort.extraction_record import (
+    earlier_record,
+    library_versions,
+    versions_before,
+    write_record,
+)
 from pallor.cohort.extraction_worker import Measure, measure
 from pallor.cohort.feature_table import (
     CLIPS,
@@ -22,12 +27,13 @@ from pallor.cohort.feature_table import (
     SETTINGS,
     TABLE,
     modalities_of,
-    read_settings,
 )
 from pallor.cohort.folder_lock import locked
+from pallor.cohort.frame_columns import FrameColumns
 from pallor.cohort.table import Cohort
 from pallor.cohort.table_assembly import assemble, write_failures, write_table
 from pallor.errors import CohortError, FeatureTableError, UsageError
+from pallor.features.settings import FeatureSettings
 
 Progress = Callable[[int, int, str], None]
 """Called with clips read so far, clips in all, and the clip just read."""
@@ -44,17 +50,6 @@ MakeRunner = Callable[[], AbstractContextManager[ClipRunner]]
 """Opens a runner; leaving its context ends all its work."""
 
 FORMAT = 1
-_LIBRARIES = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "av",
-    "opencv-python-headless",
-    "pillow",
-    "ai-edge-litert",
-    "scikit-image",
-    "onnxruntime",
-)
 
 
 @dataclass(frozen=True)
@@ -94,6 +89,7 @@ def extract(
     *,
     overwrite: bool = False,
     samples: int = 16,
+    settings: FeatureSettings | None = None,
     time_limit_s: float | None = 3600.0,
     command: str | None = None,
     worker: Measure = measure,
@@ -109,15 +105,17 @@ def extract(
         Folder of the feature table, made as needed. If it holds one already, clips that are
         measured and unchanged are not measured again; failed ones are tried again.
     modalities
-        Names of modalities; None for all that each clip allows.
+        Names of modalities; None for color and, where a clip allows it, pulse.
     workers
-        Worker processes, each on one thread.
+        Worker processes; they share the processors among them.
     progress
         Called in this process after each clip.
     overwrite
         Forget what the folder holds and start anew.
     samples
         Uniformly spaced looks at the full-resolution picture.
+    settings
+        How features are to be computed; ``threads`` is set here.
     time_limit_s
         Longest time for one clip, None for no limit.
     command
@@ -136,7 +134,9 @@ def extract(
     Raises
     ------
     UsageError
-        For an unknown modality or less than one worker.
+        For an unknown modality or less than one worker or sample.
+    WeightsError
+        If the weights of a network are absent or altered.
     CohortError
         If a column of the cohort cannot be stored, or has the name of one that extraction
         writes.
@@ -144,56 +144,54 @@ def extract(
         If the folder holds other files or other settings, is in use or not writable, or
         worker processes do not start.
     """
-    from pallor.features.registry import MODALITIES, check_modalities
+    from pallor.features.backbones.network import forget_networks
+    from pallor.features.registry import USUAL, check_modalities, check_ready
 
     if workers < 1:
         raise UsageError(f"workers is {workers}: at least 1 is needed")
-    names = tuple(MODALITIES) if modalities is None else tuple(check_modalities(modalities))
+    if samples < 1:
+        raise UsageError(f"samples is {samples}: at least 1 is needed")
+    names = USUAL if modalities is None else tuple(check_modalities(modalities))
+    settings = _for_workers(settings or FeatureSettings(), workers)
+    networks = check_ready(names, settings)
+    forget_networks()  # the workers load their own
+    if not networks:  # nothing that a precision or frames could be of
+        settings = FeatureSettings()
     _check_columns(cohort, names)
     folder = Path(out)
-    tasks = _tasks(cohort, names, modalities is None, samples)
+    tasks = _tasks(cohort, names, modalities is None, samples, settings)
     asked = {
         "modalities_asked": "auto" if modalities is None else list(names),
         "samples": samples,
-        "precision": "float32",
+        "precision": settings.precision,
+        "keep_frames": settings.keep_frames,
+        "networks": networks,
         "pallor": __version__,
     }
     try:
         _prepare_folder(folder)
         with locked(folder):
             store = ClipStore(folder / CLIPS)
-            earlier = {} if overwrite else _earlier(folder, asked)
+            earlier = {} if overwrite else earlier_record(folder, asked)
             if overwrite:
                 store.clear()
             versions = library_versions()
-            settings: dict[str, Any] = {
+            record: dict[str, Any] = {
                 "format": FORMAT,
                 "complete": False,
                 **asked,
                 "versions": versions,
-                "versions_before": _versions_before(earlier, versions),
+                "versions_before": versions_before(earlier, versions),
                 "command": command,
             }
-            _write_settings(folder, settings)
+            write_record(folder, record)
             if pool is None:
                 pool = _local_pool(workers, worker, time_limit_s)
             failures, resumed = _run(tasks, store, pool, progress)
-            done, listed = _finish(cohort, folder, tasks, store, failures, settings)
+            done, listed = _finish(cohort, folder, tasks, store, failures, record)
     except OSError as error:
         raise FeatureTableError(f"{folder}: {error}") from error
     return ExtractionResult(len(tasks), done, len(listed), resumed, listed, folder / TABLE)
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of pallor, Python and the libraries that features depend on."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"pallor": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def _check_columns(cohort: Cohort, modalities: tuple[str, ...]) -> None:
@@ -218,11 +216,29 @@ def _check_columns(cohort: Cohort, modalities: tuple[str, ...]) -> None:
         raise CohortError(f"a column of the cohort cannot be stored: {error}") from error
 
 
-def _tasks(cohort: Cohort, names: tuple[str, ...], auto: bool, samples: int) -> list[ClipTask]:
+def _for_workers(settings: FeatureSettings, workers: int) -> FeatureSettings:
+    """Share the processors out, and name files so that every process finds them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    files = {name: str(Path(file).expanduser().absolute()) for name, file in settings.files.items()}
+    return replace(settings, files=files, threads=max(1, (cores or 1) // workers))
+
+
+def _tasks(
+    cohort: Cohort, names: tuple[str, ...], auto: bool, samples: int, settings: FeatureSettings
+) -> list[ClipTask]:
     people = cohort.frame["participant_id"].tolist()
     clips = cohort.frame["clip"].tolist()
     return [
-        ClipTask(clip_key(person, clip), person, clip, str(path.absolute()), names, auto, samples)
+        ClipTask(
+            clip_key(person, clip),
+            person,
+            clip,
+            str(path.absolute()),
+            names,
+            auto,
+            samples,
+            settings,
+        )
         for person, clip, path in zip(people, clips, cohort.clip_paths(), strict=True)
     ]
 
@@ -239,37 +255,6 @@ def _prepare_folder(folder: Path) -> None:
             f"{folder}: holds other files ({', '.join(foreign[:3])}) and no feature table: name "
             "a new or empty folder"
         )
-
-
-def _earlier(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of an earlier run; refuse those that do not go with this one."""
-    if not (folder / SETTINGS).exists():
-        return {}
-    settings = read_settings(folder)
-    other = [
-        f"{name} {_shown(settings.get(name))} instead of {_shown(value)}"
-        for name, value in asked.items()
-        if settings.get(name) != value
-    ]
-    if other:
-        raise FeatureTableError(
-            f"{folder}: was extracted with {'; '.join(other)}: name another folder, or start anew "
-            "with --overwrite"
-        )
-    return settings
-
-
-def _shown(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _versions_before(earlier: dict[str, Any], versions: dict[str, str]) -> list[dict[str, str]]:
-    """Return the versions under which stored clips may have been measured, but the present."""
-    before = list(earlier.get("versions_before") or [])
-    last = earlier.get("versions")
-    if last and last != versions and last not in before:
-        before.append(last)
-    return before
 
 
 def _local_pool(workers: int, worker: Measure, time_limit_s: float | None) -> MakeRunner:
@@ -312,6 +297,7 @@ def _finish(
 ) -> tuple[int, tuple[ClipFailure, ...]]:
     """Write the table, the failures and, last, the settings that call it complete."""
     failed = dict(failures)
+    frames = FrameColumns()
 
     def stored() -> Iterator[tuple[int, ClipOutcome]]:
         for row, task in enumerate(tasks):
@@ -323,11 +309,12 @@ def _finish(
                     task.participant_id, task.clip, "internal", f"{task.clip}: no outcome came back"
                 )
             else:
+                frames.add(outcome)
                 yield row, outcome
 
     table = assemble(cohort.frame, stored())
     if len(table):
-        write_table(table, folder / TABLE)
+        write_table(table, folder / TABLE, frames.columns())
     else:
         (folder / TABLE).unlink(missing_ok=True)
     listed = tuple(failed[task.key] for task in tasks if task.key in failed)
@@ -347,9 +334,5 @@ def _finish(
         "failures": [asdict(failure) for failure in listed],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write_settings(folder, settings)
+    write_record(folder, settings)
     return len(table), listed
-
-
-def _write_settings(folder: Path, settings: dict[str, Any]) -> None:
-    write_text(folder / SETTINGS, json.dumps(settings, indent=2) + "\n")

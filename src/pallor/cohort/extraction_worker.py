@@ -42,14 +42,14 @@ def measure(task: ClipTask) -> ClipOutcome:
     """
     from pallor.errors import ClipMissingError
     from pallor.features.quality import assess
-    from pallor.features.registry import MODALITIES, compute_features
+    from pallor.features.registry import compute, load_modalities
     from pallor.video.recorder import record
 
     path = Path(task.path)
     if not path.is_file():
         raise ClipMissingError(f"{task.clip}: there is no file at {path}")
     status = path.stat()
-    loaded = {name: MODALITIES[name]() for name in task.modalities}
+    loaded = load_modalities(task.modalities, task.settings)
     crops = any(modality.needs_crops for modality in loaded.values())
     recording = record(path, samples=task.samples, crops=crops)
     names = [
@@ -57,7 +57,7 @@ def measure(task: ClipTask) -> ClipOutcome:
         for name, modality in loaded.items()
         if not task.only_defined or recording.input_kind in modality.input_kinds
     ]
-    features = compute_features(recording, names)
+    computed = compute(recording, names, task.settings)
     quality = assess(recording)
     codes = dict.fromkeys(warning.code for warning in (*recording.warnings, *quality.warnings))
     measured = {
@@ -76,9 +76,11 @@ def measure(task: ClipTask) -> ClipOutcome:
     return ClipOutcome(
         task,
         measured,
-        features,
+        computed.features,
         file_size=status.st_size,
         file_mtime_ns=status.st_mtime_ns,
+        frames={name: kept.frames for name, kept in computed.frames.items()},
+        frame_time_s=next((kept.time_s for kept in computed.frames.values()), None),
     )
 
 

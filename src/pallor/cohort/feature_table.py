@@ -45,6 +45,7 @@ def load_features(path: str | Path) -> pd.DataFrame:
     pandas.DataFrame
         One row a clip that could be read: the cohort's columns, `MEASURED_COLUMNS`, and
         float32 features, NaN where undefined. ``attrs["extraction"]`` holds the settings.
+        Frame embeddings are left out; `pallor.cohort.frame_columns.load_frames` reads them.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def load_features(path: str | Path) -> pd.DataFrame:
     if not table_path.is_file():
         raise FeatureTableError(f"{folder}: {TABLE} is absent: extract again with --overwrite")
     try:
-        table = pd.read_parquet(table_path)
+        table = pd.read_parquet(table_path, columns=_plain_columns(table_path))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FeatureTableError(
             f"{table_path}: not a readable Parquet file: extract again with --overwrite ({error})"
@@ -141,6 +142,15 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not isinstance(settings, dict):
         raise FeatureTableError(f"{path}: damaged (no JSON object): extract again")
     return settings
+
+
+def _plain_columns(path: Path) -> list[str]:
+    """Name the columns that are not lists: frame embeddings are loaded where they are needed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)]
 
 
 def modalities_of(table: pd.DataFrame) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +67,26 @@ def assemble(cohort: pd.DataFrame, outcomes: Iterable[tuple[int, ClipOutcome]]) 
     )
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a feature table as Parquet, in one step."""
+def write_table(table: pd.DataFrame, path: Path, more: Mapping[str, Any] | None = None) -> None:
+    """Write a feature table as Parquet, in one step.
+
+    Parameters
+    ----------
+    table
+        What `assemble` made.
+    path
+        Of the file.
+    more
+        Name to Arrow array of columns to stand after the table's own.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     def fill(temporary: Path) -> None:
-        table.to_parquet(temporary, index=False)
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        for name, values in (more or {}).items():
+            arrow = arrow.append_column(name, values)
+        pq.write_table(arrow, temporary)
 
     write_with(path, fill)
 

@@ -1,9 +1,9 @@
 """The protocol: from a feature table to numbers that can be trusted.
 
 Each modality alone and all together, under each regressor, always beside what sex and
-age alone would reach; participants never divided between training and test; copies found
-by content; intervals over participants. The model that counts is fixed beforehand
-(stacking on all modalities), never the best of the table.
+age alone would reach and how well the features give sex away; participants never divided
+between training and test; copies found by content; intervals over participants. The model
+that counts is fixed beforehand (stacking on all modalities), never the best of the table.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
+from pallor.evaluation.comparisons import fused_against_singles
 from pallor.evaluation.copies import describe_copies, without_copies
 from pallor.evaluation.fitting import ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.flow import participants_flow
+from pallor.evaluation.probe import probe_notes, probe_sex
+from pallor.evaluation.probe_plan import plan_probes
 from pallor.evaluation.request import (
     DEMOGRAPHICS,
     HEADLINE,
@@ -133,6 +136,7 @@ def _scores(study: Study, table: pd.DataFrame, request: Request) -> dict[str, An
         ],
         "baselines": study.baselines(),
         "incremental_r2": incremental,
+        "comparisons": fused_against_singles(study, request.specs, request.modalities),
         "agreement": None if headline is None else study.agreement(headline.name),
         "held_out": None if headline is None else study.by_held_out(headline.name),
     }
@@ -223,7 +227,8 @@ def evaluate(
         ``participant_session``: predictions for the clips of one participant and session
         are averaged before scoring. ``clip``: every clip counts by itself.
     progress
-        Called after each fit with the number done, the number in all, and a label.
+        Called after each fit, those of the sex probe included, with the number done, the
+        number in all, and a label.
     workers
         Processes to fit in.
     command
@@ -290,7 +295,11 @@ def _evaluate(
             unique_task = _task(unique, request)
         except FeatureTableError as error:
             notes.append(f"There are no scores without the copies: {error}.")
-    total = len(task.jobs) + (len(unique_task.jobs) if unique_task else 0)
+    probes = plan_probes(
+        rows, task.plan, request.modalities, unit=request.unit, quick=request.quick
+    )
+    total = sum(len(work.jobs) for work in (task, unique_task) if work)
+    total += sum(len(probe.splits) for probe in probes)
     finished = 0
 
     def done(label: str) -> None:
@@ -313,6 +322,9 @@ def _evaluate(
     without = None
     if unique is not None and unique_task is not None:
         without = _scores(run(unique, unique_task), unique, request)
+    probed = [
+        probe_sex(rows, probe, task, bootstrap=request.bootstrap, done=done) for probe in probes
+    ]
     headline = request.headline
     metrics = {
         "simulated": _is_simulated(rows),
@@ -327,6 +339,7 @@ def _evaluate(
         },
         "headline": None if headline is None else headline.name,
         **_scores(study, rows, request),
+        "sex_probe": probed,
         "duplicates": describe_copies(rows, duplicates),
         "without_duplicates": without,
         "flow": account,
@@ -334,6 +347,6 @@ def _evaluate(
         "seed": request.seed,
         "versions": _versions(),
         "command": command or _call(request.protocol, request),
-        "notes": [*notes, *task.plan.notes],
+        "notes": [*notes, *task.plan.notes, *probe_notes(probed)],
     }
     return Evaluation(without_nan(metrics), study.frame())

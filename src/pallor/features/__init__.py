@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,10 @@ class _FeaturesModule(ModuleType):
     """A module that can be called."""
 
     def __call__(
-        self, recording: Recording, modalities: Sequence[str] = ("color", "pulse")
+        self,
+        recording: Recording,
+        modalities: Sequence[str] = ("color", "pulse"),
+        **settings: Any,
     ) -> pd.Series:
         """Compute named features of a recording.
 
@@ -30,7 +33,10 @@ class _FeaturesModule(ModuleType):
         recording
             What :func:`pallor.record` returned.
         modalities
-            Names of modalities; ``pallor features`` lists what each measures.
+            Names of modalities; ``pallor features`` lists what each measures. Networks need a
+            recording made with ``crops=True``.
+        **settings
+            As in :class:`pallor.features.settings.FeatureSettings`.
 
         Returns
         -------
@@ -47,8 +53,9 @@ class _FeaturesModule(ModuleType):
         import pandas as pd
 
         from pallor.features.registry import compute_features
+        from pallor.features.settings import FeatureSettings
 
-        values = compute_features(recording, list(modalities))
+        values = compute_features(recording, list(modalities), FeatureSettings(**settings))
         return pd.Series(values, dtype="float32", name=recording.clip)
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 
-from pallor.features.registry import MODALITIES, check_modalities
+from pallor.features.registry import MODALITIES, load_modalities
+from pallor.features.settings import FeatureSettings
 from pallor.features.statistics import MIN_PIXELS, STATISTICS
 
 _INTRODUCTION = f"""# Features
@@ -45,10 +46,9 @@ def render_documentation(modalities: Iterable[str] | None = None) -> str:
     UsageError
         For an unknown modality.
     """
-    names = list(MODALITIES) if modalities is None else check_modalities(modalities)
+    names = MODALITIES if modalities is None else modalities
     parts = [_INTRODUCTION]
-    for name in names:
-        modality = MODALITIES[name]()
+    for name, modality in load_modalities(names, FeatureSettings()).items():
         kinds = ", ".join(sorted(kind.value.replace("_", " ") for kind in modality.input_kinds))
         parts.append(f"## {name}\n\nDefined for: {kinds}.\n")
         parts.append(

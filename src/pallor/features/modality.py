@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from pallor.video.recording import InputKind, Recording
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,25 @@ class FeatureDoc:
 
 
 @dataclass(frozen=True)
+class FrameFeatures:
+    """Features of a clip with what they were pooled from.
+
+    Attributes
+    ----------
+    features
+        ``{feature name: value}``.
+    frames
+        Embedding of each sampled frame, ``(frames, d)`` float32.
+    time_s
+        Presentation times in seconds, ``(frames,)``.
+    """
+
+    features: dict[str, float]
+    frames: NDArray[np.float32]
+    time_s: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Modality:
     """A named family of features computed from a recording.
 
@@ -50,6 +74,12 @@ class Modality:
         Kinds of input for which the modality is defined.
     needs_crops
         Whether ``Sample.crop`` must be there.
+    with_frames
+        Likewise, with the embedding of each frame; None where there are no embeddings.
+    ready
+        Checks before the work that what the modality needs is there, raising what is wrong,
+        and returns what its features depend on (weights and their hash); None where it needs
+        nothing. A modality with it is computed only where it is asked for by name.
     """
 
     name: str
@@ -57,3 +87,5 @@ class Modality:
     docs: tuple[FeatureDoc, ...]
     input_kinds: frozenset[InputKind]
     needs_crops: bool = False
+    with_frames: Callable[[Recording], FrameFeatures] | None = None
+    ready: Callable[[], Mapping[str, Any]] | None = None

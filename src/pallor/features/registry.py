@@ -4,31 +4,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from typing import Final
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import Any, Final
 
 from pallor.errors import ClipError, StillImageError, UsageError
-from pallor.features.modality import FeatureDoc, Modality
+from pallor.features.modality import FeatureDoc, FrameFeatures, Modality
+from pallor.features.settings import CUSTOM, FeatureSettings
 from pallor.video.recording import InputKind, Recording
 
 
-def _color() -> Modality:
+def _color(_settings: FeatureSettings) -> Modality:
     from pallor.features.color import MODALITY
 
     return MODALITY
 
 
-def _pulse() -> Modality:
+def _pulse(_settings: FeatureSettings) -> Modality:
     from pallor.features.pulse import MODALITY
 
     return MODALITY
 
 
-MODALITIES: Final[dict[str, Callable[[], Modality]]] = {
+def _embedding(name: str, settings: FeatureSettings) -> Modality:
+    from pallor.features.embedding import embedding_modality
+
+    return embedding_modality(name, settings)
+
+
+MODALITIES: Final[dict[str, Callable[[FeatureSettings], Modality]]] = {
     "color": _color,
     "pulse": _pulse,
+    "mobilenet_v2": partial(_embedding, "mobilenet_v2"),
+    "resnet152": partial(_embedding, "resnet152"),
+    "efficientnet_lite0": partial(_embedding, "efficientnet_lite0"),
+    CUSTOM: partial(_embedding, CUSTOM),
 }
 """Name to a function that imports the modality; the order is that of columns and reports."""
+
+USUAL: Final = ("color", "pulse")
+"""What is computed where nothing is named: whatever needs no weights of a network."""
 
 _PLACEHOLDER = re.compile(r"\{[^{}]+\}")
 
@@ -51,7 +66,67 @@ def check_modalities(names: Iterable[str]) -> list[str]:
     return [name for name in MODALITIES if name in asked]
 
 
-def compute_features(recording: Recording, modalities: Iterable[str]) -> dict[str, float]:
+@dataclass(frozen=True)
+class Computed:
+    """What was computed of a recording.
+
+    Attributes
+    ----------
+    features
+        ``{feature name: value}`` in registry order. Values are exact in float32; NaN where
+        undefined or beyond its range. The names depend on the kind of input alone.
+    frames
+        Modality to its frame embeddings; empty unless they are to be kept.
+    """
+
+    features: dict[str, float]
+    frames: dict[str, FrameFeatures] = field(default_factory=dict)
+
+
+def load_modalities(names: Iterable[str], settings: FeatureSettings) -> dict[str, Modality]:
+    """Return modalities by name, in the order of the registry.
+
+    Raises
+    ------
+    UsageError
+        For an unknown name.
+    """
+    return {name: MODALITIES[name](settings) for name in check_modalities(names)}
+
+
+def check_ready(names: Iterable[str], settings: FeatureSettings) -> dict[str, dict[str, Any]]:
+    """Check before the work that what the modalities need is there.
+
+    Returns
+    -------
+    dict
+        Modality to what its features depend on, for those that depend on more than pallor.
+
+    Raises
+    ------
+    PallorError
+        What is missing or wrong, and what to do.
+    """
+    loaded = load_modalities(names, settings)
+    strangers = [name for name in (*settings.weights, *settings.files) if name not in loaded]
+    if strangers:
+        raise UsageError(
+            f"weights or a file are given for {strangers[0]}, which is not among the modalities "
+            f"{', '.join(loaded)}: add it there"
+        )
+    return {name: dict(m.ready()) for name, m in loaded.items() if m.ready is not None}
+
+
+def compute_features(
+    recording: Recording, modalities: Iterable[str], settings: FeatureSettings | None = None
+) -> dict[str, float]:
+    """Compute the features of some modalities; `compute` tells the rest."""
+    return compute(recording, modalities, settings).features
+
+
+def compute(
+    recording: Recording, modalities: Iterable[str], settings: FeatureSettings | None = None
+) -> Computed:
     """Compute the features of some modalities.
 
     Parameters
@@ -60,12 +135,12 @@ def compute_features(recording: Recording, modalities: Iterable[str]) -> dict[st
         One pass over a clip.
     modalities
         Names out of `MODALITIES`, in any order; a repeated name counts once.
+    settings
+        Where there is a choice; the defaults where not given.
 
     Returns
     -------
-    dict
-        ``{feature name: value}`` in registry order. Values are exact in float32; NaN where
-        undefined or beyond its range. The names depend on the kind of input alone.
+    Computed
 
     Raises
     ------
@@ -75,14 +150,22 @@ def compute_features(recording: Recording, modalities: Iterable[str]) -> dict[st
         For a still where a modality needs a video.
     ClipError
         For another kind of input for which a modality is not defined.
+    WeightsError
+        If the weights of a network are absent, altered or unusable.
     """
-    loaded = [MODALITIES[name]() for name in check_modalities(modalities)]
-    for modality in loaded:
+    settings = settings or FeatureSettings()
+    loaded = load_modalities(modalities, settings)
+    for modality in loaded.values():
         _check_fits(recording, modality)
     features: dict[str, float] = {}
-    for modality in loaded:
-        features |= modality.compute(recording)
-    return dict(zip(features, _as_float32(list(features.values())), strict=True))
+    frames: dict[str, FrameFeatures] = {}
+    for name, modality in loaded.items():
+        if settings.keep_frames and modality.with_frames is not None:
+            frames[name] = modality.with_frames(recording)
+            features |= frames[name].features
+        else:
+            features |= modality.compute(recording)
+    return Computed(dict(zip(features, _as_float32(list(features.values())), strict=True)), frames)
 
 
 def documentation(modalities: Iterable[str] | None = None) -> list[FeatureDoc]:
@@ -94,7 +177,7 @@ def documentation(modalities: Iterable[str] | None = None) -> list[FeatureDoc]:
         For an unknown modality.
     """
     names = MODALITIES if modalities is None else check_modalities(modalities)
-    return [doc for name in names for doc in MODALITIES[name]().docs]
+    return [doc for name in names for doc in MODALITIES[name](FeatureSettings()).docs]
 
 
 def match_doc(name: str) -> FeatureDoc:
@@ -117,7 +200,7 @@ def match_doc(name: str) -> FeatureDoc:
         If no pattern matches, or more than one, which is a mistake in the documentation.
     """
     modality = name.partition(".")[0]
-    docs = MODALITIES[modality]().docs if modality in MODALITIES else ()
+    docs = MODALITIES[modality](FeatureSettings()).docs if modality in MODALITIES else ()
     found = [doc for doc in docs if _expression(doc.pattern).fullmatch(name)]
     if len(found) != 1:
         patterns = ", ".join(doc.pattern for doc in found) or "none"

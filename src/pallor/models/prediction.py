@@ -100,6 +100,8 @@ def predict(
     coverage: float | None = None,
     limits: ClipLimits | None = None,
     face_model: str | Path | None = None,
+    precision: str | None = None,
+    backbone_files: Mapping[str, str] | None = None,
 ) -> Estimate:
     """Estimate the hemoglobin concentration from a clip.
 
@@ -119,6 +121,11 @@ def predict(
         Largest size and length accepted.
     face_model
         Path of the landmark model file; searched for when not given.
+    precision
+        Of the networks; the model's own by default, and another is refused.
+    backbone_files
+        Modality to the file of its network, where a file of the user's own was extracted
+        with.
 
     Returns
     -------
@@ -130,19 +137,26 @@ def predict(
     ------
     UsageError
         If ``sex`` is another word, or the model needs sex or age and they are not given.
+    WeightsError
+        If the weights of a network are absent, or others than the model was trained with.
     """
     from pallor.features.quality import Quality, assess
-    from pallor.features.registry import compute_features
+    from pallor.features.registry import compute_features, load_modalities
+    from pallor.models.networks import check_networks, settings_of
     from pallor.video.recorder import record
 
     _refuse_usage(model, sex, age_years)
     modalities = [name for name in model.modalities if name != "demographics"]
+    settings = settings_of(model.metadata, precision, backbone_files or {})
+    check_networks(model.metadata, modalities, settings)
+    loaded = load_modalities(modalities, settings) if modalities else {}
     try:
         recording = record(
             clip,
             limits=limits,
             face_model=face_model,
             samples=int(model.metadata["extraction"]["samples"]),
+            crops=any(modality.needs_crops for modality in loaded.values()),
         )
     except ClipError as error:
         return _refusal(model, str(clip), (error,))
@@ -162,7 +176,7 @@ def predict(
         reasons = quality.reasons
     if reasons:
         return _refusal(model, recording.clip, reasons, warnings, recording, quality)
-    features = compute_features(recording, modalities)
+    features = compute_features(recording, modalities, settings) if modalities else {}
     value = _estimate(model, features, sex, age_years)
     low, high = model.intervals.interval(value, coverage)
     return Estimate(

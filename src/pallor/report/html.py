@@ -67,7 +67,14 @@ def render(evaluation: Evaluation) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for helper in (words.number, words.interval, words.with_interval, words.plural):
+    for helper in (
+        words.number,
+        words.interval,
+        words.with_interval,
+        words.plural,
+        words.signed_with_interval,
+        words.told_apart,
+    ):
         environment.filters[helper.__name__] = helper
     try:
         return environment.get_template(TEMPLATE).render(**_context(evaluation))
@@ -89,6 +96,7 @@ def _context(evaluation: Evaluation) -> dict[str, Any]:
         "headline": words.find(metrics["models"], metrics["headline"]),
         "grid": _grid(metrics),
         "side_by_side": _side_by_side(metrics),
+        "comparisons": _comparisons(metrics),
         "conflicts": [_pair_up(conflict) for conflict in conflicts[:MOST_CONFLICTS]],
         "conflicts_left": max(0, len(conflicts) - MOST_CONFLICTS),
         "figures": _figures(metrics, evaluation.predictions),
@@ -130,6 +138,24 @@ def _side_by_side(metrics: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for kind in ("baselines", "models")
         for entry in metrics[kind]
+    ]
+
+
+def _comparisons(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Pair every comparison with the one without copies."""
+    rest = (metrics["without_duplicates"] or {}).get("comparisons", [])
+    without = {(other["model"], other["against"]): other for other in rest}
+    return [
+        {
+            "label": " against ".join(
+                words.modalities({"modalities": side.split("+")}) for side in words.sides(entry)
+            ),
+            "regressor": entry["regressor"].replace("_", " "),
+            "with": entry,
+            "without": without.get((entry["model"], entry["against"])),
+            "headline": entry["model"] == metrics["headline"],
+        }
+        for entry in metrics["comparisons"]
     ]
 
 

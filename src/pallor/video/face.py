@@ -96,7 +96,7 @@ class FaceLandmarker:
     """
 
     def __init__(self, model_path: Path | None = None, threads: int = 1) -> None:
-        content = read_face_model(model_path or find_face_model())
+        content = read_face_model(model_path)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             self._detector = Network(archive.read("face_detector.tflite"), threads)
             self._mesh = Network(archive.read("face_landmarks_detector.tflite"), threads)

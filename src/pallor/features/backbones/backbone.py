@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pallor.features.backbones.graph import GraphBuilder
+    from pallor.features.backbones.builder import GraphBuilder
     from pallor.weights.weight_file import WeightFile
 
 Triple = tuple[float, float, float]

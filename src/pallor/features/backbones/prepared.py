@@ -1,0 +1,149 @@
+"""From a backbone's name to its graph: verified weights, translated once, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pallor.errors import UsageError, WeightsError
+from pallor.features.settings import CUSTOM, FeatureSettings
+
+MAX_GRAPH_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class PreparedBackbone:
+    """A graph that can be run.
+
+    Attributes
+    ----------
+    name
+        Of the backbone, or ``custom``.
+    graph
+        The ONNX model.
+    own
+        Whether it is a file of the user's own.
+    file
+        Name of the file that it comes from, for the messages.
+    identity
+        What makes its features what they are, apart from the precision: ``weights``, ``file``,
+        ``sha256`` and, for a graph of ours, ``graph_version``. Kept with feature tables and
+        models; where it differs, features must not be mixed.
+    """
+
+    name: str
+    graph: bytes
+    own: bool
+    file: str
+    identity: Mapping[str, Any]
+
+
+def prepare(name: str, settings: FeatureSettings) -> PreparedBackbone:
+    """Find, verify and translate the weights of a backbone.
+
+    Parameters
+    ----------
+    name
+        A name in `pallor.features.backbones.table.BACKBONES`, or ``custom``.
+    settings
+        Which version of the weights, or which file.
+
+    Raises
+    ------
+    UsageError
+        If the version is unknown, or ``custom`` has no file.
+    WeightsError
+        If the file is absent, altered or of another network.
+    """
+    from pallor.features.backbones.table import BACKBONES
+
+    explicit = settings.files.get(name)
+    if explicit is not None and (name == CUSTOM or explicit.lower().endswith(".onnx")):
+        return _own(name, Path(explicit).expanduser())
+    if name == CUSTOM:
+        raise UsageError("the modality custom needs a network: give --backbone-file FILE.onnx")
+    weights = BACKBONES[name].weights
+    version = settings.weights.get(name, next(iter(weights)))
+    if version not in weights:
+        raise UsageError(f"{name} has no weights {version!r}; choose from {', '.join(weights)}")
+    return _from_checkpoint(name, version, explicit)
+
+
+def _own(name: str, path: Path) -> PreparedBackbone:
+    from pallor.features.backbones.own_graph import inspect_graph
+
+    if not path.is_file():
+        raise WeightsError(f"{path}: there is no such file; name an ONNX file")
+    try:
+        size = path.stat().st_size
+        if size > MAX_GRAPH_BYTES:
+            raise WeightsError(f"{path}: {size} bytes; at most {MAX_GRAPH_BYTES} are accepted")
+        graph = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
+    inspect_graph(graph, path.name)
+    digest = hashlib.sha256(graph).hexdigest()
+    identity = {"weights": "own file", "file": path.name, "sha256": digest}
+    return PreparedBackbone(name, graph, True, path.name, identity)
+
+
+def _from_checkpoint(name: str, version: str, explicit: str | None) -> PreparedBackbone:
+    from pallor.features.backbones.graph import GRAPH_VERSION, onnx_graph
+    from pallor.features.backbones.table import BACKBONES
+    from pallor.weights.cache import cache_dir
+    from pallor.weights.checkpoint import read_checkpoint
+    from pallor.weights.locate import read_weights
+
+    backbone = BACKBONES[name]
+    weights = backbone.weights[version]
+    content, located = read_weights(weights.file, explicit)
+    identity = {
+        "weights": version,
+        "file": weights.file.file,
+        "sha256": located.sha256,
+        "graph_version": GRAPH_VERSION,
+    }
+    kept = cache_dir() / "graphs" / f"{name}-{located.sha256}-{GRAPH_VERSION}.onnx"
+    graph = _kept(kept)
+    if graph is None:
+        state = read_checkpoint(content, str(located.path))
+        graph = onnx_graph(backbone, weights.preprocessing, state, source=located.sha256)
+        _keep(graph, kept)
+    return PreparedBackbone(name, graph, False, weights.file.file, identity)
+
+
+def _kept(path: Path) -> bytes | None:
+    """Return a graph from the cache; None where it is absent, or not what was put there."""
+    try:
+        graph = path.read_bytes()
+        recorded = _record(path).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return graph if hashlib.sha256(graph).hexdigest() == recorded else None
+
+
+def _keep(graph: bytes, path: Path) -> None:
+    # A cache that cannot be written costs time, not the result.
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for target, content in (
+            (path, graph),
+            (_record(path), hashlib.sha256(graph).hexdigest().encode("ascii")),
+        ):
+            handle, temporary = tempfile.mkstemp(prefix=".graph-", dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+                Path(temporary).replace(target)
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+
+
+def _record(path: Path) -> Path:
+    return path.with_suffix(".onnx.sha256")
