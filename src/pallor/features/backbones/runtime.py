@@ -15,7 +15,7 @@ Run = Callable[["NDArray[Any]"], "NDArray[np.float32]"]
 """The graph's one input to its first output."""
 
 
-def onnx_runtime(graph: bytes, threads: int, name: str) -> Run:
+def onnx_runtime(graph: bytes, threads: int, name: str, *, output: str | None = None) -> Run:
     """Return the graph under ONNX Runtime, float32.
 
     Parameters
@@ -26,6 +26,8 @@ def onnx_runtime(graph: bytes, threads: int, name: str) -> Run:
         Threads to compute on.
     name
         Of the file, for the messages.
+    output
+        Which output to return; the first by default.
 
     Raises
     ------
@@ -49,7 +51,7 @@ def onnx_runtime(graph: bytes, threads: int, name: str) -> Run:
     except Exception as error:
         raise WeightsError(f"{name}: ONNX Runtime cannot load it ({_first_line(error)})") from error
     source = session.get_inputs()[0].name
-    target = session.get_outputs()[0].name
+    target = output or session.get_outputs()[0].name
 
     def run(batch: NDArray[Any]) -> NDArray[np.float32]:
         try:
