@@ -4,9 +4,7 @@ import sys
 import types
 from importlib.util import find_spec
 
-# Without torch nothing here may run `import torch`, not even to skip: this folder, found from
-# the one above, would pass for an empty package of that name, and SciPy, which looks for
-# `torch.Tensor` wherever a module torch is loaded, would fail in every test that follows.
+# `make test-torch` makes the environment for these tests; elsewhere there are none.
 collect_ignore_glob = [] if find_spec("torchvision") else ["test_*.py"]
 
 # torchvision registers its compiled operators when it is imported, and fails where they were

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 
-import torch
 from pallor.features.backbones.backbone import BackboneWeights
 from pallor.features.backbones.classification import central_crop, known_pictures
 from pallor.features.backbones.graph import onnx_graph
