@@ -11,6 +11,14 @@ def _shared_root() -> Path:
     return Path(os.environ.get("PALLOR_SHARED", default))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory):
+    # What tests make of weights does not belong into the user's cache.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PALLOR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     root = _shared_root() / "data"

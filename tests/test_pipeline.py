@@ -16,6 +16,7 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
 
 PARTICIPANTS = 14
+NETWORK = "efficientnet_lite0"
 
 
 def pallor(*arguments: object, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
@@ -150,7 +151,7 @@ def test_a_changed_byte_of_the_model_is_refused(made: Made, tmp_path: Path) -> N
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("command", ["check", "extract", "predict"])
+@pytest.mark.parametrize("command", ["check", "extract", "networks", "predict"])
 def test_no_connection_is_opened(made: Made, tmp_path: Path, command: str) -> None:
     if shutil.which("strace") is None:
         pytest.skip("strace is absent: install it to look at the system calls")
@@ -159,6 +160,7 @@ def test_no_connection_is_opened(made: Made, tmp_path: Path, command: str) -> No
     arguments = {
         "check": ("check", made.clip),
         "extract": ("extract", one, "-o", tmp_path / "features", "--workers", 2),
+        "networks": ("extract", one, "-o", tmp_path / "f", "--modalities", NETWORK),
         "predict": ("predict", made.model, made.clip),
     }[command]
     log = tmp_path / "calls"

@@ -38,7 +38,7 @@ from pallor.models.preprocessing import (
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS
+from pallor.models.regressors import LEARNERS, preparation_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -278,14 +278,14 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         for name in positive:
             modality, learner_name = name.split("/")
             learner = LEARNERS[learner_name]
-            key = (modality, learner.preparation)
+            key = (modality, preparation_of(learner, usable[modality].shape[1]))
             if key not in prepared:
                 inputs = usable[modality]
                 if demographics is not None:
                     known = without_gaps(self.offset_, demographics)
                     self.partial_[modality] = partial_out(inputs, known)
                     inputs = without_demographics(inputs, known, self.partial_[modality])
-                pipeline = prepare(learner.preparation, inputs, self.seed)
+                pipeline = prepare(key[1], inputs, self.seed)
                 prepared[key] = pipeline, pipeline.transform(inputs)
             pipeline, values = prepared[key]
             fitted = fit_learner(

@@ -16,7 +16,7 @@ from pallor.models.preprocessing import (
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, Candidate, Learner, Size
+from pallor.models.regressors import LEARNERS, Candidate, Learner, Size, preparation_of
 
 Floats = NDArray[np.float64]
 
@@ -86,11 +86,11 @@ def out_of_fold(
     prepared: dict[str, tuple[Floats, Floats]] = {}
     for name, grid in grids.items():
         learner = LEARNERS[name]
-        if learner.preparation not in prepared:
-            pipeline = prepare(learner.preparation, inputs, seed)
-            both = pipeline.transform(inputs), pipeline.transform(held_out)
-            prepared[learner.preparation] = both
-        seen, unseen = prepared[learner.preparation]
+        preparation = preparation_of(learner, inputs.shape[1])
+        if preparation not in prepared:
+            pipeline = prepare(preparation, inputs, seed)
+            prepared[preparation] = pipeline.transform(inputs), pipeline.transform(held_out)
+        seen, unseen = prepared[preparation]
         columns = [
             fit_learner(learner, seen, left_over, candidate, seed, quick).predict(unseen)
             for candidate in grid

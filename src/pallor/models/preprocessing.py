@@ -162,26 +162,32 @@ def _imputed(_train: NDArray[np.float64], _seed: int) -> list[Any]:
     return [SimpleImputer(strategy="median", keep_empty_features=True), VarianceThreshold()]
 
 
+def _standardized(train: NDArray[np.float64], seed: int) -> list[Any]:
+    from sklearn.preprocessing import StandardScaler
+
+    return [*_imputed(train, seed), StandardScaler()]
+
+
 def _components(train: NDArray[np.float64], seed: int) -> list[Any]:
     from sklearn.decomposition import PCA
-    from sklearn.preprocessing import StandardScaler
 
     varying = varying_columns(train)
     most = max(1, min(MAX_COMPONENTS, len(train) // 5))
-    steps = [*_imputed(train, seed), StandardScaler()]
+    steps = _standardized(train, seed)
     return [*steps, PCA(n_components=most, random_state=seed)] if varying > most else steps
 
 
 PREPARATIONS: dict[str, Callable[[NDArray[np.float64], int], list[Any]]] = {
     "raw": _raw,
     "imputed": _imputed,
+    "standardized": _standardized,
     "components": _components,
 }
 """Steps before a learner: ``(training matrix, seed) -> [transformer, ...]``, not yet fitted.
 
 ``raw`` leaves NaN to the learner; ``imputed`` fills with training medians and drops what is
-constant; ``components`` also scales and, where columns are many, keeps ``min(64, rows / 5)``
-principal components.
+constant; ``standardized`` also scales; ``components`` then, where columns are many, keeps
+``min(64, rows / 5)`` principal components.
 """
 
 

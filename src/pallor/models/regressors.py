@@ -115,6 +115,28 @@ def _ridge(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
     return Ridge(alpha=shrinkage * size.rows)
 
 
+def _pls(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.cross_decomposition import PLSRegression
+
+    most = min(int(candidate["n_components"]), size.rows - 1, size.columns)
+    return PLSRegression(n_components=max(1, most), scale=False)
+
+
+WIDE_COLUMNS = 1000
+"""Above this a modality's columns are nearly copies of one another (pooled embeddings), and no
+learner gets them as they are: trees would search thousands of them at every node."""
+
+
+def preparation_of(learner: Learner, columns: int) -> str:
+    """Name the preparation of a learner for a modality of so many columns.
+
+    Where a modality is wide, what works on single columns works on its principal components,
+    as all other learners do.
+    """
+    single = learner.preparation in ("raw", "imputed")
+    return "components" if single and columns > WIDE_COLUMNS else learner.preparation
+
+
 LEARNERS: dict[str, Learner] = {
     "xgboost": Learner("raw", _xgboost, ({"max_depth": 3}, {"max_depth": 1})),
     "random_forest": Learner(
@@ -128,6 +150,11 @@ LEARNERS: dict[str, Learner] = {
         "components",
         _ridge,
         ({"shrinkage": 1.0}, {"shrinkage": 0.01}, {"shrinkage": 0.1}, {"shrinkage": 10.0}),
+    ),
+    "pls": Learner(
+        "standardized",
+        _pls,
+        ({"n_components": 2}, {"n_components": 1}, {"n_components": 4}, {"n_components": 8}),
     ),
 }
 """Base learners by name."""

@@ -51,8 +51,7 @@ def array_of(tensor: Tensor, stored: memoryview) -> NDArray[Any]:
         last = tensor.offset + sum((extent - 1) * stride for extent, stride in pairs)
         if last >= tensor.storage.count:
             raise ValueError("reaches outside of its storage")
-        # The stride of a single element says nothing and may be any number.
-        strides = [dtype.itemsize * (stride if extent > 1 else 1) for extent, stride in pairs]
+        strides = [dtype.itemsize * stride for stride in tensor.stride]
         view: NDArray[Any] = np.ndarray(
             tensor.size, dtype, stored, tensor.offset * dtype.itemsize, strides
         )

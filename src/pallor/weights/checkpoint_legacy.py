@@ -55,7 +55,7 @@ def read_legacy(content: bytes) -> tuple[object, dict[str, memoryview]]:
     """
     end = len(content)
     version = read_object(content, len(SIGNATURE), end)
-    if type(version.value) is not int or version.value != VERSION:
+    if version.value != VERSION:
         raise ValueError(f"its format is not version {VERSION}")
     system = read_object(content, version.end, end)
     if not isinstance(system.value, dict) or system.value.get("little_endian") is not True:

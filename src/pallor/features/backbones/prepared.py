@@ -96,26 +96,32 @@ def _own(name: str, path: Path) -> PreparedBackbone:
 def _from_checkpoint(name: str, version: str, explicit: str | None) -> PreparedBackbone:
     from pallor.features.backbones.graph import GRAPH_VERSION, onnx_graph
     from pallor.features.backbones.table import BACKBONES
-    from pallor.weights.cache import cache_dir
     from pallor.weights.checkpoint import read_checkpoint
-    from pallor.weights.locate import read_weights
+    from pallor.weights.locate import find_weights, read_weights
 
     backbone = BACKBONES[name]
     weights = backbone.weights[version]
-    content, located = read_weights(weights.file, explicit)
+    located = find_weights(weights.file, explicit)
+    graph = _kept(_cached_graph(name, located.sha256))
+    if graph is None:
+        content, located = read_weights(weights.file, explicit)
+        state = read_checkpoint(content, str(located.path))
+        graph = onnx_graph(backbone, weights.preprocessing, state, source=located.sha256)
+        _keep(graph, _cached_graph(name, located.sha256))
     identity = {
         "weights": version,
         "file": weights.file.file,
         "sha256": located.sha256,
         "graph_version": GRAPH_VERSION,
     }
-    kept = cache_dir() / "graphs" / f"{name}-{located.sha256}-{GRAPH_VERSION}.onnx"
-    graph = _kept(kept)
-    if graph is None:
-        state = read_checkpoint(content, str(located.path))
-        graph = onnx_graph(backbone, weights.preprocessing, state, source=located.sha256)
-        _keep(graph, kept)
     return PreparedBackbone(name, graph, False, weights.file.file, identity)
+
+
+def _cached_graph(name: str, sha256: str) -> Path:
+    from pallor.features.backbones.graph import GRAPH_VERSION
+    from pallor.weights.cache import cache_dir
+
+    return cache_dir() / "graphs" / f"{name}-{sha256}-{GRAPH_VERSION}.onnx"
 
 
 def _kept(path: Path) -> bytes | None:
