@@ -13,7 +13,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -189,3 +189,24 @@ def save_zip(value: Any, **options: Any) -> bytes:
 def save_legacy(value: Any, **options: Any) -> bytes:
     """Return what torch.save wrote before 1.6."""
     return legacy_file(*pickled(value, (None,)), **options)
+
+
+SAVE: dict[str, Callable[..., bytes]] = {"zip": save_zip, "legacy": save_legacy}
+
+
+def sample_state() -> dict[str, Any]:
+    """Return a small state dict with views, a shared storage, a scalar and a Parameter."""
+    rng = np.random.default_rng(0)
+    shared = Stored(rng.normal(size=24).astype(np.float32))
+    state = OrderedDict(
+        {
+            "conv.weight": whole(rng.normal(size=(4, 3, 2, 2)).astype(np.float32)),
+            "conv.transposed": View(shared, (6, 4), (1, 6)),
+            "conv.half": View(shared, (3,), (2,), 5),
+            "bn.num_batches_tracked": whole(np.array(7, np.int64)),
+            "fc.bias": View(Stored(np.arange(3.0)), parameter=True),
+        }
+    )
+    # As torch.nn.Module.state_dict does it.
+    state._metadata = OrderedDict({"": {"version": 1}, "conv": {"version": 2}})  # type: ignore[attr-defined]  # an attribute of the instance
+    return state
