@@ -9,6 +9,7 @@ from functools import cache, partial
 from typing import Any, Final
 
 from pallor.errors import ClipError, StillImageError, UsageError
+from pallor.features.backbones.table import BACKBONES
 from pallor.features.modality import FeatureDoc, FrameFeatures, Modality
 from pallor.features.settings import CUSTOM, FeatureSettings
 from pallor.video.recording import InputKind, Recording
@@ -35,10 +36,7 @@ def _embedding(name: str, settings: FeatureSettings) -> Modality:
 MODALITIES: Final[dict[str, Callable[[FeatureSettings], Modality]]] = {
     "color": _color,
     "pulse": _pulse,
-    "mobilenet_v2": partial(_embedding, "mobilenet_v2"),
-    "resnet152": partial(_embedding, "resnet152"),
-    "efficientnet_lite0": partial(_embedding, "efficientnet_lite0"),
-    CUSTOM: partial(_embedding, CUSTOM),
+    **{name: partial(_embedding, name) for name in (*BACKBONES, CUSTOM)},
 }
 """Name to a function that imports the modality; the order is that of columns and reports."""
 
