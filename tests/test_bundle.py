@@ -104,6 +104,18 @@ def test_the_file_holds_no_training_row(data):
     assert b"p29" not in unpack(data)[METADATA_MEMBER]
 
 
+def test_no_learner_keeps_an_array_with_a_row_for_each_row_of_training():
+    table = _table()
+    groups = np.arange(len(table))
+    outcome = table["hemoglobin_g_dl"].to_numpy()
+    fitted = FusedRegressor(("color",), ("pls",), quick=True).fit(table, outcome, groups)
+    ((_, member),) = fitted.without_training_rows().members_.items()
+    kept = {name: np.shape(value) for name, value in vars(member.steps[1][1]).items()}
+    assert not [name for name, shape in kept.items() if shape[:1] == (len(table),)]
+    before = fitted.members_["color/pls"].steps[1][1]
+    assert len(before.y_scores_) == len(table)
+
+
 def test_any_single_changed_byte_is_refused(data):
     end = len(data)
     central = data.rindex(b"PK\x01\x02")

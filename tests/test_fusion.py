@@ -290,3 +290,30 @@ def test_sum_of_members_never_counts_one_against_the_truth_and_shrinks_to_the_me
     assert constant.intercept == pytest.approx(target.mean())
     folds = grouped_folds(np.arange(100), target, 5, 0)
     assert tune_sum(members, target, folds).penalty in PENALTIES
+
+
+def _wide(signal: float, seed: int, rows: int = 150) -> tuple[pd.DataFrame, np.ndarray]:
+    """Color with part of the outcome, and 1,200 nearly collinear columns with another part."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(rows, 6))
+    color = latent[:, :3] @ rng.normal(size=(3, 20)) + rng.normal(size=(rows, 20))
+    embedding = latent[:, 3:] @ rng.normal(size=(3, 1200)) + rng.normal(size=(rows, 1200))
+    y = 13.0 + latent[:, 0] + signal * latent[:, 3] + 0.7 * rng.normal(size=rows)
+    names = [f"color.q{i}" for i in range(20)] + [f"resnet152.mean.{i:04d}" for i in range(1200)]
+    return pd.DataFrame(np.column_stack([color, embedding]), columns=names), y
+
+
+def _r2(table: pd.DataFrame, y: np.ndarray, *modalities: str) -> float:
+    learners = ("random_forest", "ridge", "pls")
+    fitted = FusedRegressor(modalities, learners, quick=True).fit(table, y, np.arange(len(y)))
+    return 1.0 - float(np.square(y - fitted.oof_prediction_).sum() / np.square(y - y.mean()).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_embedding_that_knows_more_helps_and_one_that_knows_nothing_does_not_hurt(seed):
+    table, y = _wide(1.0, seed)
+    fused = _r2(table, y, "color", "resnet152")
+    assert fused > _r2(table, y, "color") + 0.1
+    assert fused > _r2(table, y, "resnet152") + 0.1
+    table, y = _wide(0.0, seed)
+    assert _r2(table, y, "color", "resnet152") > _r2(table, y, "color") - 0.05

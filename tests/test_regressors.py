@@ -17,7 +17,13 @@ from pallor.models.preprocessing import (
     with_demographics,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, REGRESSORS, Size
+from pallor.models.regressors import (
+    LEARNERS,
+    REGRESSORS,
+    WIDE_COLUMNS,
+    Size,
+    preparation_of,
+)
 
 
 def _data(rows: int = 60, columns: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +37,13 @@ def test_named_regressors_consist_of_known_learners():
     assert set(REGRESSORS["stacking"]) == set(LEARNERS)
     assert all(name in LEARNERS for names in REGRESSORS.values() for name in names)
     assert all(learner.preparation in PREPARATIONS for learner in LEARNERS.values())
+
+
+def test_no_tree_searches_thousands_of_single_columns():
+    for name, learner in LEARNERS.items():
+        assert preparation_of(learner, WIDE_COLUMNS) == learner.preparation
+        wide = preparation_of(learner, WIDE_COLUMNS + 1)
+        assert wide == ("standardized" if name == "pls" else "components")
 
 
 @pytest.mark.parametrize("name", LEARNERS)

@@ -337,14 +337,16 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def without_training_rows(self) -> FusedRegressor:
         """Return a copy that predicts the same and holds no value of a single training row.
 
-        Left out are `inner_folds_`, `oof_` and `oof_prediction_`. (A support vector machine
-        still holds some of its training rows, as standardized components.)
+        Left out are `inner_folds_`, `oof_` and `oof_prediction_`, and the scores of rows and
+        outcomes that partial least squares keeps. (A support vector machine still holds some
+        of its training rows, as standardized components.)
         """
-        from copy import copy
-
-        lean = copy(self)
-        for name in ("inner_folds_", "oof_", "oof_prediction_"):
-            lean.__dict__.pop(name, None)
+        lean = _without(self, "inner_folds_", "oof_", "oof_prediction_")
+        lean.members_ = {}
+        for name, member in self.members_.items():
+            (_, prepared), (_, learner) = member.steps
+            slim = _without(learner, "_x_scores", "_y_scores", "x_scores_", "y_scores_")
+            lean.members_[name] = _pipeline(prepared, slim)
         return lean
 
 
@@ -372,3 +374,12 @@ def _pipeline(prepared: Any, fitted: Any) -> Any:
     from sklearn.pipeline import Pipeline
 
     return Pipeline([("prepare", prepared), ("learner", fitted)])
+
+
+def _without(fitted: Any, *names: str) -> Any:
+    from copy import copy
+
+    lean = copy(fitted)
+    for name in names:
+        lean.__dict__.pop(name, None)
+    return lean

@@ -162,6 +162,6 @@ LEARNERS: dict[str, Learner] = {
 REGRESSORS: dict[str, tuple[str, ...]] = {
     "xgboost": ("xgboost",),
     "random_forest": ("random_forest",),
-    "stacking": ("random_forest", "xgboost", "extra_trees", "svr", "ridge"),
+    "stacking": ("random_forest", "xgboost", "extra_trees", "svr", "ridge", "pls"),
 }
 """The regressors that users name: which learners each modality gets."""
