@@ -341,7 +341,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         outcomes that partial least squares keeps. (A support vector machine still holds some
         of its training rows, as standardized components.)
         """
-        lean = _without(self, "inner_folds_", "oof_", "oof_prediction_")
+        lean: FusedRegressor = _without(self, "inner_folds_", "oof_", "oof_prediction_")
         lean.members_ = {}
         for name, member in self.members_.items():
             (_, prepared), (_, learner) = member.steps
