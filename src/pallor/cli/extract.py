@@ -39,7 +39,7 @@ def extract(
         ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="Of the networks: float32, or bfloat16 (needs pallor[fast]).")
+        str, typer.Option(help="Of the networks: float32, or bfloat16 (the extra fast).")
     ] = "float32",
     keep_frames: Annotated[
         bool,
