@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pallor.features.backbones.backbone import Backbone, BackboneWeights, imagenet
-from pallor.weights.weight_file import WeightFile
+from pallor.features.backbones.torchvision_file import torchvision_file
 
 if TYPE_CHECKING:
     from pallor.features.backbones.builder import GraphBuilder
@@ -69,22 +69,7 @@ def _inverted_residual(
     return builder.add(x, y, f"{name}.sum") if stride == 1 and inputs == channels else y
 
 
-def _weights(version: str, name: str, digits: str, sha256: str | None) -> WeightFile:
-    file = f"mobilenet_v2-{digits}.pth"
-    return WeightFile(
-        name=name,
-        file=file,
-        url=f"https://download.pytorch.org/models/{file}",
-        sha256=sha256,
-        sha256_prefix=digits,
-        max_bytes=20_000_000,
-        license=(
-            "BSD-3-Clause (torchvision); trained on ImageNet, whose terms ask for "
-            "non-commercial research use of the images"
-        ),
-        publisher=f"torchvision, IMAGENET1K_{version.upper()}",
-    )
-
+_MAX_BYTES: Final = 20_000_000
 
 BACKBONE: Final = Backbone(
     name="mobilenet_v2",
@@ -93,14 +78,18 @@ BACKBONE: Final = Backbone(
     classifier=("classifier.1.weight", "classifier.1.bias"),
     weights={
         "v2": BackboneWeights(
-            "v2", _weights("v2", "mobilenet_v2", "7ebf99e0", None), imagenet(232), 0.72154
+            "v2",
+            torchvision_file("mobilenet_v2", "v2", "7ebf99e0", _MAX_BYTES),
+            imagenet(232),
+            0.72154,
         ),
         "v1": BackboneWeights(
             "v1",
-            _weights(
+            torchvision_file(
+                "mobilenet_v2",
                 "v1",
-                "mobilenet_v2-v1",
                 "b0353104",
+                _MAX_BYTES,
                 "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
             ),
             imagenet(256),

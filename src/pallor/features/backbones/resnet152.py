@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pallor.features.backbones.backbone import Backbone, BackboneWeights, imagenet
-from pallor.weights.weight_file import WeightFile
+from pallor.features.backbones.torchvision_file import torchvision_file
 
 if TYPE_CHECKING:
     from pallor.features.backbones.builder import GraphBuilder
@@ -49,22 +49,7 @@ def _bottleneck(
     return builder.add(x, y, f"{name}.sum", activation="relu")
 
 
-def _weights(version: str, name: str, digits: str, sha256: str | None) -> WeightFile:
-    file = f"resnet152-{digits}.pth"
-    return WeightFile(
-        name=name,
-        file=file,
-        url=f"https://download.pytorch.org/models/{file}",
-        sha256=sha256,
-        sha256_prefix=digits,
-        max_bytes=260_000_000,
-        license=(
-            "BSD-3-Clause (torchvision); trained on ImageNet, whose terms ask for "
-            "non-commercial research use of the images"
-        ),
-        publisher=f"torchvision, IMAGENET1K_{version.upper()}",
-    )
-
+_MAX_BYTES: Final = 260_000_000
 
 BACKBONE: Final = Backbone(
     name="resnet152",
@@ -73,14 +58,18 @@ BACKBONE: Final = Backbone(
     classifier=("fc.weight", "fc.bias"),
     weights={
         "v2": BackboneWeights(
-            "v2", _weights("v2", "resnet152", "f82ba261", None), imagenet(232), 0.82284
+            "v2",
+            torchvision_file("resnet152", "v2", "f82ba261", _MAX_BYTES),
+            imagenet(232),
+            0.82284,
         ),
         "v1": BackboneWeights(
             "v1",
-            _weights(
+            torchvision_file(
+                "resnet152",
                 "v1",
-                "resnet152-v1",
                 "394f9c45",
+                _MAX_BYTES,
                 "394f9c45966e3651a89bbb78a48410a6755854ce4a5ab64927cf1c7247f85e58",
             ),
             imagenet(256),
