@@ -6,17 +6,16 @@ import pickle
 import struct
 import time
 import tracemalloc
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from checkpoint_checks import NAME, both_formats, bounded, refused
 from checkpoint_writer import (
-    SAVE,
     legacy_file,
     pickled,
     sample_state,
@@ -28,20 +27,6 @@ from pallor.errors import WeightsError
 from pallor.weights import checkpoint_opcodes
 from pallor.weights.checkpoint import read_checkpoint
 
-NAME = "net.pth"
-both_formats = pytest.mark.parametrize("save", SAVE.values(), ids=SAVE)
-bounded = settings(deadline=timedelta(seconds=5), max_examples=300)
-
-
-def _refused(content: bytes, words: str | None = None) -> str:
-    with pytest.raises(WeightsError, match=words) as caught:
-        read_checkpoint(content, NAME)
-    text = str(caught.value)
-    assert text.startswith(NAME)
-    assert "\n" not in text
-    assert len(text) < 600
-    return text
-
 
 def _objects(opcodes: bytes) -> dict[str, bytes]:
     """Return files of both formats with the given opcodes for their object part."""
@@ -51,7 +36,7 @@ def _objects(opcodes: bytes) -> dict[str, bytes]:
 
 def _refused_opcodes(opcodes: bytes, words: str | None = None) -> None:
     for content in _objects(opcodes).values():
-        _refused(content, words)
+        refused(content, words)
 
 
 def _text(text: str) -> bytes:
@@ -79,7 +64,7 @@ def test_a_file_that_calls_is_refused_by_the_name_of_what_it_calls(protocol, tmp
     for call in calls:
         content = pickle.dumps({"x": _Runs(*call)}, protocol=protocol)
         for file in (zip_file(content, {}), legacy_file(content, {}, {})):
-            text = _refused(file, "nothing was executed")
+            text = refused(file, "nothing was executed")
             if protocol == 2:
                 assert call[0].__name__ in text
         assert not marker.exists()
@@ -160,7 +145,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("opcode", FOREIGN)
-def test_an_opcode_that_weights_do_not_need_is_refused(opcode):
+def test_an_opcode_that_weights_do_not_need_isrefused(opcode):
     _refused_opcodes(FOREIGN[opcode] + b".", "opcode 0x")
 
 
@@ -221,13 +206,13 @@ MISFITS: list[tuple[str, list[bytes]]] = [
 @pytest.mark.parametrize(
     ("words", "opcodes"), [(words, opcodes) for words, many in MISFITS for opcodes in many]
 )
-def test_opcodes_that_do_not_fit_together_are_refused(words, opcodes):
+def test_opcodes_that_do_not_fit_together_arerefused(words, opcodes):
     # In a legacy file other parts follow, and what should be the end may be elsewhere.
-    _refused(_objects(opcodes)["zip"], words)
-    _refused(_objects(opcodes)["legacy"])
+    refused(_objects(opcodes)["zip"], words)
+    refused(_objects(opcodes)["legacy"])
 
 
-def test_state_set_on_a_dictionary_has_no_effect_and_on_all_else_is_refused():
+def test_state_set_on_a_dictionary_has_no_effect_and_on_all_else_isrefused():
     entry = _text("x") + TENSOR + b"s"
     tricks = [b"__setstate__", b"__dict__", b"__class__", b"items", b"_metadata"]
     states = b"".join(_text(t.decode()) + b"Ns" for t in tricks)
@@ -235,7 +220,7 @@ def test_state_set_on_a_dictionary_has_no_effect_and_on_all_else_is_refused():
     (back,) = read_checkpoint(zip_file(content, {"0": b"\0" * 16}), NAME).values()
     assert back.shape == (4,)
     for target in (TENSOR, b"ctorch\nFloatStorage\n", ORDERED, b")", b"]", b"N", _text("a")):
-        _refused(zip_file(b"\x80\x02" + target + b"}" + states + b"b.", {"0": b"\0" * 16}), "state")
+        refused(zip_file(b"\x80\x02" + target + b"}" + states + b"b.", {"0": b"\0" * 16}), "state")
 
 
 def test_the_opcodes_written_by_hand_above_make_a_tensor():
@@ -294,7 +279,7 @@ def test_numbers_of_bytes_and_of_memo_entries_that_lie_take_no_memory():
     tracemalloc.start()
     try:
         for content in files:
-            _refused(content)
+            refused(content)
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -349,13 +334,13 @@ def _edits(draw: st.DrawFn, content: bytes) -> bytes:
 @both_formats
 @bounded
 @given(data=st.data())
-def test_mutated_files_give_arrays_or_are_refused(save, data):
+def test_mutated_files_give_arrays_or_arerefused(save, data):
     _arrays_or_refusal(data.draw(_edits(save(sample_state()))))
 
 
 @bounded
 @given(data=st.data())
-def test_mutated_object_parts_in_sound_files_give_arrays_or_are_refused(data):
+def test_mutated_object_parts_in_sound_files_give_arrays_or_arerefused(data):
     content, storages, counts = pickled(sample_state())
     altered = data.draw(_edits(content))
     _arrays_or_refusal(zip_file(altered, storages))
@@ -380,7 +365,7 @@ PIECES = [
 @given(
     st.lists(st.sampled_from(PIECES), max_size=30), st.sampled_from([b"", b"}", b"}" + _text("x")])
 )
-def test_opcodes_in_any_order_give_arrays_or_are_refused(pieces, start):
+def test_opcodes_in_any_order_give_arrays_or_arerefused(pieces, start):
     content = b"\x80\x02" + start + b"".join(pieces)
     for end in (b".", b"s."):
         _arrays_or_refusal(zip_file(content + end, {"0": b"\0" * 16}))

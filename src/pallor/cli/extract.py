@@ -18,8 +18,8 @@ def extract(
     modalities: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: color, pulse, mobilenet_v2, resnet152, efficientnet_lite0, "
-            "custom; or auto: color and, where a clip allows it, pulse."
+            help="Comma-separated, such as color,pulse,resnet152 (pallor features tells of all); "
+            "or auto: color and, where a clip allows it, pulse."
         ),
     ] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,

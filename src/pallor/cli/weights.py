@@ -170,11 +170,12 @@ def _sees(name: str, sample: Path | None) -> bool:
         see_pictures,
         see_sample,
     )
+    from pallor.features.settings import usable_cores
 
     owner = owner_of(name)
     if owner is None:
         return True
-    logits = classifier(*owner, threads=os.cpu_count() or 1)
+    logits = classifier(*owner, threads=usable_cores())
     good = True
     for seen in see_pictures(owner[1], logits):
         verdict = "right" if seen.right else "WRONG"

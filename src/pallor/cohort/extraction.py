@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -33,7 +32,7 @@ from pallor.cohort.frame_columns import FrameColumns
 from pallor.cohort.table import Cohort
 from pallor.cohort.table_assembly import assemble, write_failures, write_table
 from pallor.errors import CohortError, FeatureTableError, UsageError
-from pallor.features.settings import FeatureSettings
+from pallor.features.settings import FeatureSettings, usable_cores
 
 Progress = Callable[[int, int, str], None]
 """Called with clips read so far, clips in all, and the clip just read."""
@@ -218,9 +217,8 @@ def _check_columns(cohort: Cohort, modalities: tuple[str, ...]) -> None:
 
 def _for_workers(settings: FeatureSettings, workers: int) -> FeatureSettings:
     """Share the processors out, and name files so that every process finds them."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     files = {name: str(Path(file).expanduser().absolute()) for name, file in settings.files.items()}
-    return replace(settings, files=files, threads=max(1, (cores or 1) // workers))
+    return replace(settings, files=files, threads=max(1, usable_cores() // workers))
 
 
 def _tasks(

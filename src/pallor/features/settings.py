@@ -48,6 +48,15 @@ class FeatureSettings:
             raise UsageError(f"threads is {self.threads}: at least 1 is needed")
 
 
+def usable_cores() -> int:
+    """Count the processors that this process may run on."""
+    import os
+
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def named_values(texts: Iterable[str], option: str) -> dict[str, str]:
     """Read ``NAME=VALUE`` texts of a repeated option.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pallor.errors import WeightsError
-from pallor.features.settings import FeatureSettings
+from pallor.features.settings import FeatureSettings, usable_cores
 
 
 def settings_of(
@@ -32,7 +32,7 @@ def settings_of(
     """
     networks = _networks(metadata)
     trained = str(metadata.get("precision") or "float32")
-    asked = FeatureSettings(precision=precision or trained, files=files, threads=_cores())
+    asked = FeatureSettings(precision=precision or trained, files=files, threads=usable_cores())
     if networks and asked.precision != trained:
         raise WeightsError(
             f"the model was trained on features of precision {trained}, and {asked.precision} was "
@@ -72,13 +72,7 @@ def check_networks(
     trained = _networks(metadata)
     if not modalities or not (trained or settings.files):
         return
-    wanted = FeatureSettings(
-        settings.precision,
-        {name: v for name, v in settings.weights.items() if name in modalities},
-        settings.files,
-        settings.threads,
-    )
-    for name, identity in check_ready(modalities, wanted).items():
+    for name, identity in check_ready(modalities, settings).items():
         for key, value in identity.items():
             known = trained.get(name, {}).get(key)
             if key != "file" and known != value:
@@ -90,11 +84,6 @@ def check_networks(
 
 
 def _networks(metadata: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    networks = (metadata.get("extraction") or {}).get("networks") or {}
-    return {str(name): dict(identity) for name, identity in networks.items()}
-
-
-def _cores() -> int:
-    import os
-
-    return os.cpu_count() or 1
+    """Return the networks of the model's modalities; its table may have held more."""
+    held = (metadata.get("extraction") or {}).get("networks") or {}
+    return {name: held[name] for name in metadata["modalities"] if name in held}

@@ -63,18 +63,18 @@ def load_network(prepared: PreparedBackbone, precision: str, threads: int) -> Em
     """
     import numpy as np
 
-    from pallor.features.backbones.own_graph import feed, inspect_graph
+    from pallor.features.backbones.own_graph import feed
     from pallor.features.backbones.runtime import RUNTIMES
 
     run = RUNTIMES[precision](prepared.graph, threads, prepared.file)
-    how = inspect_graph(prepared.graph, prepared.file) if prepared.own else None
+    how, file = prepared.own, prepared.file  # not the graph: the runtime has its own copy
 
     def embed(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         batches = [crops[start : start + BATCH] for start in range(0, len(crops), BATCH)]
-        parts = [run(b) if how is None else feed(run, how, b, prepared.file) for b in batches]
+        parts = [run(b) if how is None else feed(run, how, b, file) for b in batches]
         embeddings = np.concatenate(parts)
         if not np.isfinite(embeddings).all():
-            raise WeightsError(f"{prepared.file}: the network gave values that are not finite")
+            raise WeightsError(f"{file}: the network gave values that are not finite")
         return embeddings
 
     return embed

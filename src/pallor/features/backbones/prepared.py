@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pallor.errors import UsageError, WeightsError
+from pallor.errors import UsageError
 from pallor.features.settings import CUSTOM, FeatureSettings
+
+if TYPE_CHECKING:
+    from pallor.features.backbones.own_graph import GraphInput
 
 MAX_GRAPH_BYTES = 1 << 30
 
@@ -28,7 +29,7 @@ class PreparedBackbone:
     graph
         The ONNX model.
     own
-        Whether it is a file of the user's own.
+        How the graph takes pictures, where it is a file of the user's own; None for ours.
     file
         Name of the file that it comes from, for the messages.
     identity
@@ -39,7 +40,7 @@ class PreparedBackbone:
 
     name: str
     graph: bytes
-    own: bool
+    own: GraphInput | None
     file: str
     identity: Mapping[str, Any]
 
@@ -62,10 +63,11 @@ def prepare(name: str, settings: FeatureSettings) -> PreparedBackbone:
         If the file is absent, altered or of another network.
     """
     from pallor.features.backbones.table import BACKBONES
+    from pallor.weights.cache import user_path
 
     explicit = settings.files.get(name)
     if explicit is not None and (name == CUSTOM or explicit.lower().endswith(".onnx")):
-        return _own(name, Path(explicit).expanduser())
+        return _own(name, user_path(explicit))
     if name == CUSTOM:
         raise UsageError("the modality custom needs a network: give --backbone-file FILE.onnx")
     weights = BACKBONES[name].weights
@@ -77,20 +79,15 @@ def prepare(name: str, settings: FeatureSettings) -> PreparedBackbone:
 
 def _own(name: str, path: Path) -> PreparedBackbone:
     from pallor.features.backbones.own_graph import inspect_graph
+    from pallor.weights.regular_file import read_file
 
-    if not path.is_file():
-        raise WeightsError(f"{path}: there is no such file; name an ONNX file")
-    try:
-        size = path.stat().st_size
-        if size > MAX_GRAPH_BYTES:
-            raise WeightsError(f"{path}: {size} bytes; at most {MAX_GRAPH_BYTES} are accepted")
-        graph = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    inspect_graph(graph, path.name)
-    digest = hashlib.sha256(graph).hexdigest()
-    identity = {"weights": "own file", "file": path.name, "sha256": digest}
-    return PreparedBackbone(name, graph, True, path.name, identity)
+    graph = read_file(path, MAX_GRAPH_BYTES)
+    identity = {
+        "weights": "own file",
+        "file": path.name,
+        "sha256": hashlib.sha256(graph).hexdigest(),
+    }
+    return PreparedBackbone(name, graph, inspect_graph(graph, path.name), path.name, identity)
 
 
 def _from_checkpoint(name: str, version: str, explicit: str | None) -> PreparedBackbone:
@@ -114,7 +111,7 @@ def _from_checkpoint(name: str, version: str, explicit: str | None) -> PreparedB
         "sha256": located.sha256,
         "graph_version": GRAPH_VERSION,
     }
-    return PreparedBackbone(name, graph, False, weights.file.file, identity)
+    return PreparedBackbone(name, graph, None, weights.file.file, identity)
 
 
 def _cached_graph(name: str, sha256: str) -> Path:
@@ -135,20 +132,14 @@ def _kept(path: Path) -> bytes | None:
 
 
 def _keep(graph: bytes, path: Path) -> None:
+    from pallor.weights.cache import replacing
+
     # A cache that cannot be written costs time, not the result.
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for target, content in (
-            (path, graph),
-            (_record(path), hashlib.sha256(graph).hexdigest().encode("ascii")),
-        ):
-            handle, temporary = tempfile.mkstemp(prefix=".graph-", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(content)
-                Path(temporary).replace(target)
-            finally:
-                Path(temporary).unlink(missing_ok=True)
+        with replacing(path) as stream:
+            stream.write(graph)
+        with replacing(_record(path)) as stream:
+            stream.write(hashlib.sha256(graph).hexdigest().encode("ascii"))
 
 
 def _record(path: Path) -> Path:
