@@ -23,6 +23,7 @@ from pallor.models.bundle import load_model, save_model
 from pallor.models.prediction import predict
 from pallor.models.training import train
 from pallor.simulation.cohort import simulate_cohort
+from pallor.simulation.settings import Settings
 from pallor.video.recorder import record
 from pallor.weights.cache import cache_dir
 
@@ -41,7 +42,7 @@ PEOPLE = 11
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("networks")
-    simulate_cohort(folder / "cohort", preset="easy", participants=PEOPLE, seed=0, duration_s=2.0)
+    simulate_cohort(folder / "cohort", Settings("easy", duration_s=2.0), participants=PEOPLE)
     extract(
         read_cohort(folder / "cohort" / "cohort.csv"),
         folder / "features",

@@ -311,9 +311,10 @@ def test_a_pulse_is_kept_through_encoders_with_frequent_keyframes(tmp_path):
     from pallor.errors import FaceModelError
     from pallor.features.quality import check
     from pallor.simulation.cohort import simulate_cohort
+    from pallor.simulation.settings import Settings
 
-    simulate_cohort(tmp_path, participants=1, duration_s=10, size=480)
-    truth = next(csv.DictReader((tmp_path / "truth.csv").open()))
+    simulate_cohort(tmp_path, Settings("easy"), participants=1)
+    truth = pd.read_parquet(tmp_path / "truth.parquet").iloc[0]
     for group in (15, 30, 60):
         path = tmp_path / f"{group}.mp4"
         options = {"crf": "18", "g": str(group), "preset": "veryfast"}

@@ -33,15 +33,15 @@ def demo(
     from pallor.models.training import train
     from pallor.report.html import write_report
     from pallor.simulation.cohort import simulate_cohort
+    from pallor.simulation.settings import Settings
 
     say(SIMULATED)
+    faces = Settings("easy", seed=seed, duration_s=duration)
     with progress("1/5 rendering") as report:
         table = simulate_cohort(
             directory / "cohort",
-            preset="easy",
+            faces,
             participants=participants,
-            seed=seed,
-            duration_s=duration,
             workers=workers,
             progress=report,
         )
@@ -75,11 +75,9 @@ def demo(
     with progress("5/5 estimating for a new person") as report:
         grown = simulate_cohort(
             directory / "new-person",
-            preset="easy",
+            faces,
             participants=1,
             first=participants,
-            seed=seed,
-            duration_s=duration,
             progress=report,
         )
     person = read_cohort(grown)

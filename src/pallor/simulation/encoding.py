@@ -1,10 +1,12 @@
-"""Frames into an H.264 file whose bytes depend on the frames and the settings alone."""
+"""Frames into a video file whose bytes depend on the frames and the settings alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +16,81 @@ from pallor.cohort.atomic import write_with
 STAMP = "SIMULATED"
 """What the comment of every rendered clip starts with."""
 
-QUALITY = 18
-"""Constant rate factor of x264; see docs/simulation.md for what of a pulse survives it."""
-
 CHROMA_QUALITY = -12
-"""Offset of the quantizer of the color planes; negative is finer."""
+"""Offset of the quantizer of the color planes in H.264; negative is finer."""
 
-_BT709 = 1
-_LIMITED_RANGE = 1
-
-
-_RED, _BLUE = 0.2126, 0.0722  # luma weights of BT.709
+CLOCK = Fraction(1, 90_000)
+"""Time base of the files, seconds."""
 
 
-def _matrix() -> NDArray[np.float32]:
-    """Limited-range BT.709 (ITU-R BT.709-6, section 3): R, G, B, 1 to Y, U, V; ``(3, 4)``."""
-    luma = np.array([_RED, 1.0 - _RED - _BLUE, _BLUE])
-    blue = (np.array([0.0, 0.0, 1.0]) - luma) / (2.0 * (1.0 - _BLUE))
-    red = (np.array([1.0, 0.0, 0.0]) - luma) / (2.0 * (1.0 - _RED))
-    rows = np.stack([219.0 * luma, 224.0 * blue, 224.0 * red]) / 255.0
-    return np.column_stack([rows, [16.0, 128.0, 128.0]]).astype(np.float32)
+@dataclass(frozen=True)
+class Codec:
+    """How a clip is encoded.
+
+    Attributes
+    ----------
+    encoder, pixel_format
+        Names in FFmpeg.
+    quality
+        Default quality; a lower number is better.
+    quality_range
+        The best and the worst quality.
+    luma_weights
+        Weights of red and blue in the luma: BT.709 (.2126, .0722) or BT.601 (.299, .114).
+    colorspace
+        Number of that matrix in ITU-T H.273.
+    full_range
+        Whether Y reaches from 0 to 255, or from 16 to 235.
+    quality_option
+        Options of the encoder that take the quality.
+    options
+        Its other options.
+    """
+
+    encoder: str
+    pixel_format: str
+    quality: int
+    quality_range: tuple[int, int]
+    luma_weights: tuple[float, float]
+    colorspace: int
+    full_range: bool
+    quality_option: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
-def to_yuv420(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert a picture to planar 4:2:0, limited range BT.709.
+CODECS: Mapping[str, Codec] = MappingProxyType(
+    {
+        # Encoders spend little on color and drop its small changes, which would make the pulse
+        # the same in R, G and B: hence the offset.
+        "h264": Codec(
+            "libx264", "yuv420p", 18, (0, 51), (0.2126, 0.0722), 1, False, ("crf",),
+            {
+                "preset": "ultrafast", "tune": "grain", "bf": "0", "sc_threshold": "0",
+                "x264-params": f"chroma-qp-offset={CHROMA_QUALITY}",
+            },
+        ),
+        "mjpeg": Codec(
+            "mjpeg", "yuvj420p", 3, (1, 31), (0.299, 0.114), 5, True, ("qmin", "qmax"),
+            {"huffman": "default"},
+        ),
+    }
+)  # fmt: skip
+"""Codecs by name; see docs/simulation.md for what of a pulse survives each."""
+
+
+def yuv_matrix(codec: Codec) -> NDArray[np.float32]:
+    """R, G, B, 1 in 0..255 to Y, U, V as the codec stores them (ITU-T H.273), ``(3, 4)``."""
+    red, blue = codec.luma_weights
+    luma = np.array([red, 1.0 - red - blue, blue])
+    u = (np.array([0.0, 0.0, 1.0]) - luma) / (2.0 * (1.0 - blue))
+    v = (np.array([1.0, 0.0, 0.0]) - luma) / (2.0 * (1.0 - red))
+    span, floor = ((255.0, 255.0), 0.0) if codec.full_range else ((219.0, 224.0), 16.0)
+    rows = np.stack([span[0] * luma, span[1] * u, span[1] * v]) / 255.0
+    return np.column_stack([rows, [floor, 128.0, 128.0]]).astype(np.float32)
+
+
+def to_yuv420(rgb: NDArray[np.uint8], matrix: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Convert a picture to planar 4:2:0.
 
     Rounded, not truncated as fast converters do: a bias of one level is more than a pulse.
 
@@ -45,6 +98,8 @@ def to_yuv420(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     ----------
     rgb
         ``(h, w, 3)``, sides even.
+    matrix
+        ``(3, 4)`` of `yuv_matrix`.
 
     Returns
     -------
@@ -54,21 +109,28 @@ def to_yuv420(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     import cv2
 
     height, width = rgb.shape[:2]
-    matrix = _matrix()
     result = np.empty((height * 3 // 2, width), np.uint8)
     result[:height] = cv2.transform(rgb, matrix[:1]).reshape(height, width)
     half = cv2.resize(
         rgb.astype(np.float32), (width // 2, height // 2), interpolation=cv2.INTER_AREA
     )
-    chroma = np.rint(cv2.transform(half, matrix[1:])).astype(np.uint8)
+    chroma = np.clip(np.rint(cv2.transform(half, matrix[1:])), 0, 255).astype(np.uint8)
     result[height:] = chroma.transpose(2, 0, 1).reshape(-1, width)
     return result
 
 
 def write_clip(
-    path: Path, frames: Iterable[NDArray[np.uint8]], *, fps: float, size: int, comment: str
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    time_s: Sequence[float] | NDArray[np.float64],
+    fps: float,
+    size: int,
+    comment: str,
+    codec: str = "h264",
+    quality: int | None = None,
 ) -> Path:
-    """Encode frames as H.264 in MP4; the file appears in one step, complete.
+    """Encode frames in MP4; the file appears in one step, complete.
 
     One encoder thread and no date in the container: equal frames give equal bytes (with
     equal versions of the encoder).
@@ -79,47 +141,66 @@ def write_clip(
         Where to write; folders are made as needed.
     frames
         ``(size, size, 3)`` uint8 gamma-encoded RGB each.
+    time_s
+        When each frame was taken, increasing.
     fps
-        Frames per second.
+        Nominal frames per second.
     size
         Width and height, even.
     comment
         Container comment; `STAMP` is put in front of it.
+    codec
+        One of `CODECS`.
+    quality
+        Constant rate factor of H.264, quantizer of MJPEG; the codec's own by default.
 
     Raises
     ------
     OSError
         If the file cannot be written.
     """
+    how = CODECS[codec]
+    level = how.quality if quality is None else quality
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_with(path, lambda temporary: _encode(temporary, frames, fps, size, comment))
+
+    def encode(temporary: Path) -> None:
+        _encode(temporary, frames, time_s, fps, size, comment, how, level)
+
+    write_with(path, encode)
     return path
 
 
 def _encode(
-    path: Path, frames: Iterable[NDArray[np.uint8]], fps: float, size: int, comment: str
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    time_s: Sequence[float] | NDArray[np.float64],
+    fps: float,
+    size: int,
+    comment: str,
+    how: Codec,
+    quality: int,
 ) -> None:
     import av
 
-    rate = Fraction(fps).limit_denominator(1001)
-    # Encoders spend little on color and drop its small changes, which would make the pulse
-    # the same in R, G and B: hence the offset.
-    options = {"crf": str(QUALITY), "preset": "ultrafast", "tune": "grain", "bf": "0"}
-    options |= {"threads": "1", "flags": "+bitexact", "sc_threshold": "0"}
-    options |= {"x264-params": f"chroma-qp-offset={CHROMA_QUALITY}"}
+    options = {**how.options, "flags": "+bitexact", "threads": "1"}
+    options |= dict.fromkeys(how.quality_option, str(quality))
+    matrix = yuv_matrix(how)
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         container.metadata["comment"] = f"{STAMP} {comment}"
-        stream = container.add_stream("libx264", rate=rate, options=options)
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream(how.encoder, rate=rate, options=options)
         stream.width = stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = how.pixel_format
         codec = stream.codec_context
         codec.thread_count = 1
-        codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
-        codec.color_range = _LIMITED_RANGE
-        for index, rgb in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(to_yuv420(rgb), format="yuv420p")
-            frame.pts = index
-            frame.time_base = 1 / rate
+        codec.time_base = CLOCK
+        codec.colorspace = how.colorspace
+        codec.color_primaries = codec.color_trc = 1  # BT.709, whose primaries sRGB has
+        codec.color_range = 2 if how.full_range else 1
+        for rgb, when in zip(frames, time_s, strict=True):
+            frame = av.VideoFrame.from_ndarray(to_yuv420(rgb, matrix), format=how.pixel_format)
+            frame.pts = round(float(when) / CLOCK)
+            frame.time_base = CLOCK
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
 

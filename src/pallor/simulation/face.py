@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.simulation.physiology import TISSUE_NAMES
 from pallor.simulation.portrait import (
     CROP_ORIGIN,
     CROP_SIZE,
     FACE_CENTER,
-    TISSUES,
     ZOOM,
     Image,
     portrait,
@@ -24,6 +24,9 @@ FRAME_WIDTH = 203.0
 SHADE: Mapping[str, float] = {"skin": 1.0, "lips": 1.0, "lower_lids": 0.9, "sclera": 0.42}
 """Mean light on each tissue against that on the skin: lids and lashes shade the eye."""
 
+
+TEETH = (1.25, 1.17, 1.0)
+"""R, G, B of the mouth against the portrait's brightness there."""
 
 CHROMA_LEFT = 0.5
 """Exponent on the color differences within a tissue of the portrait."""
@@ -140,7 +143,7 @@ class Face:
             ``(size, size, 3)`` float32, linear light under unit illumination.
         """
         image = self.rest.copy()
-        for name in TISSUES:
+        for name in TISSUE_NAMES:
             color = np.asarray(albedo[name], np.float32)
             image += self.masks[name][..., None] * self.shading[name] * color
         return image
@@ -203,7 +206,7 @@ def make_face(looks: Looks, size: int) -> Face:
     mottled = _mottling(looks, size)
     grain = mottled * (1.0 - looks.stubble * masks["beard"])
     shading: dict[str, Image] = {}
-    for name in TISSUES:
+    for name in TISSUE_NAMES:
         weight = masks[name][..., None].astype(np.float64)
         light = picture if name == "sclera" else picture * grain[..., None]
         # Half of the portrait's own color differences (blush, yellowish neck) remain.
@@ -211,41 +214,13 @@ def make_face(looks: Looks, size: int) -> Face:
         light = gray**looks.highlights * (light / gray) ** CHROMA_LEFT
         mean = (light * weight).sum(axis=(0, 1)) / weight.sum()
         shading[name] = (SHADE[name] * light / mean).astype(np.float32)
-    left = 1.0 - np.clip(sum(masks[name] for name in TISSUES), 0.0, 1.0)
+    left = 1.0 - np.clip(sum(masks[name] for name in TISSUE_NAMES), 0.0, 1.0)
     hair = masks["hair"][..., None]
     tint = hair * np.asarray(looks.hair) + (1.0 - hair) * np.asarray(looks.background)
-    # Eyes and teeth are neither hair nor background: they keep the portrait's own color, shaded.
+    # Irises are neither hair nor background: they keep the portrait's own color, shaded.
     inside = np.clip(cv2.GaussianBlur(masks["skin"], (0, 0), size / 40) * 1.6 - 0.6, 0, 1)
     tint = 0.7 * inside[..., None] + (1.0 - inside[..., None]) * tint
-    rest = (picture * tint * left[..., None]).astype(np.float32)
-    return Face(shading, {name: masks[name] for name in TISSUES}, rest)
-
-
-def head_motion(
-    rng: np.random.Generator, time_s: NDArray[np.float64], amplitude: float
-) -> NDArray[np.float64]:
-    """Draw small head movements: displacement and tilt over time.
-
-    Slow wander (periods of 2 to 10 s) with a little faster unrest.
-
-    Parameters
-    ----------
-    rng
-        Random generator.
-    time_s
-        Times, ``(frames,)``.
-    amplitude
-        Root mean square displacement, pixels.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(frames, 3)``: x, y in pixels and tilt in radians.
-    """
-    hertz = np.concatenate([rng.uniform(0.1, 0.5, (4, 3)), rng.uniform(0.5, 2.0, (4, 3))])
-    phase = 2 * np.pi * rng.random((8, 3))
-    weight = np.concatenate([rng.standard_normal((4, 3)), 0.15 * rng.standard_normal((4, 3))])
-    waves = np.sin(2 * np.pi * hertz * time_s[:, None, None] + phase)
-    path: NDArray[np.float64] = (weight * waves).sum(axis=1) / 2.0
-    path *= np.array([amplitude, amplitude, amplitude / 500.0])
-    return path
+    mouth = masks["mouth"][..., None]
+    teeth = picture.mean(axis=2, keepdims=True) * np.array(TEETH)
+    rest = (((1.0 - mouth) * picture * tint + mouth * teeth) * left[..., None]).astype(np.float32)
+    return Face(shading, {name: masks[name] for name in TISSUE_NAMES}, rest)

@@ -18,13 +18,11 @@ hemoglobin in g/dL of whole blood.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Spectrum = NDArray[np.float64]
+from pallor.simulation.spectra import Spectrum, read_columns, wavelengths
 
 GRAMS_PER_MOLE = 64_500.0
 """Molar mass that belongs to Prahl's table (a tetramer), g/mol."""
@@ -34,32 +32,6 @@ DIFFUSE_CONSTANT = 7.0
 
 SURFACE_TRANSMISSION = 0.96
 """What Fresnel reflection at the surface (about 4 %) leaves of the diffuse light."""
-
-
-@lru_cache(maxsize=8)
-def read_table(name: str) -> Spectrum:
-    """Read a numeric data file of this package, columns as in its header.
-
-    Parameters
-    ----------
-    name
-        File name inside ``pallor/simulation/data``; lines starting with ``#`` are skipped.
-
-    Returns
-    -------
-    numpy.ndarray
-        ``(rows, columns)``, read-only.
-    """
-    text = files("pallor.simulation").joinpath("data", name).read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
-    table.setflags(write=False)
-    return table
-
-
-def wavelengths() -> Spectrum:
-    """Wavelengths of all spectra here: 400 to 720 nm in steps of 2 nm, ``(161,)``."""
-    return read_table("hemoglobin_extinction.csv")[:, 0]
 
 
 def blood_absorption(hemoglobin_g_dl: ArrayLike, saturation: ArrayLike) -> Spectrum:
@@ -79,10 +51,10 @@ def blood_absorption(hemoglobin_g_dl: ArrayLike, saturation: ArrayLike) -> Spect
     numpy.ndarray
         ``(..., 161)`` in cm^-1.
     """
-    table = read_table("hemoglobin_extinction.csv")
+    table = read_columns("hemoglobin_extinction.csv")
     grams_per_liter = 10.0 * np.asarray(hemoglobin_g_dl, dtype=float)[..., None]
     s = np.asarray(saturation, dtype=float)[..., None]
-    epsilon = s * table[:, 1] + (1.0 - s) * table[:, 2]
+    epsilon = s * table["oxyhemoglobin"] + (1.0 - s) * table["deoxyhemoglobin"]
     absorption: Spectrum = np.log(10.0) * epsilon * grams_per_liter / GRAMS_PER_MOLE
     return absorption
 

@@ -1,4 +1,4 @@
-"""People and their pulse: what is drawn for each simulated participant, and over time."""
+"""People: what is drawn for each simulated participant, for good and for one session."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pallor.simulation.optics import Tissue
 from pallor.simulation.presets import Preset
 
 HEMOGLOBIN_G_DL: Mapping[str, tuple[float, float]] = {"male": (15.0, 1.2), "female": (13.4, 1.2)}
-"""Mean and standard deviation of healthy adults of each sex."""
+"""Mean and standard deviation of healthy adults of each sex, up to `AGE_OF_DECLINE_YEARS`."""
+AGE_OF_DECLINE_YEARS, DECLINE_G_DL_PER_YEAR = 50.0, 0.025
+"""Men lose hemoglobin with age, women do not: the lower limit of normal of men above 60 lies
+half a gram below that of younger men, in women it is the same (Beutler and Waalen, Blood
+2006;107:1747-1750)."""
 ANEMIC_SHARE, ANEMIC_MEAN_DROP_G_DL = 0.15, 1.6
 """Share with anemia, and the mean of the exponential that is subtracted from theirs."""
 HEMOGLOBIN_RANGE_G_DL = (5.0, 19.0)
+SESSION_CHANGE_G_DL, SESSION_MEMORY = 1.0, 0.6
+"""Standard deviation of later sessions about the first one's hemoglobin, in the long run, and
+correlation of that change from one session to the next."""
 SKIN_SHEEN, LIP_SHEEN = 0.02, 0.015
 """White surface reflection of dry skin and of lips that reaches the camera."""
 REFERENCE_HEMOGLOBIN_G_DL = 13.5
@@ -24,20 +30,76 @@ SKIN_BLOOD, LIP_BLOOD, SCLERA_BLOOD = 0.02, 0.09, 0.0015
 """Median blood volume fractions."""
 SHARED_BLOOD_VARIANCE = 0.6
 """Share of the variance of log blood volume that all tissues of one person have in common."""
+LASTING_VARIANCE = 0.7
+"""Share of the variance of blood volume, pulse volume and heart rate that a person keeps from
+session to session."""
 SEX_CUE = 1.15
 """Factor on melanin and on blood volume in men, where sex may be seen."""
+TISSUE_NAMES = ("skin", "lips", "lower_lids", "sclera")
+"""The tissues of a face, in the order of their draws."""
 
 
 @dataclass(frozen=True)
-class Person:
-    """One simulated participant.
+class Constitution:
+    """What a person keeps from session to session.
 
     Attributes
     ----------
     sex
         ``female`` or ``male``.
     age_years
-        Age; of no influence on anything yet.
+        Age; of influence on the hemoglobin of men alone.
+    hemoglobin_g_dl
+        Hemoglobin in the first session.
+    other_hemoglobin_g_dl
+        Another draw for the same sex, of no age; what the preset ``null`` renders.
+    melanin
+        Volume fraction of melanosomes in the epidermis of the face.
+    blood_z
+        Lasting deviation of the log blood volume, common and of each tissue, in units of its
+        standard deviation: ``(5,)``.
+    pulse_z, heart_rate_z
+        Likewise of the volume pulse and the heart rate.
+    vessel_radius_um, epidermis_cm, scattering
+        See `optics.Tissue`.
+    heart_rate_sd
+        Relative standard deviation of the heart rate over time.
+    respiration_hz
+        Breathing rate.
+    notch
+        Height of the diastolic against the systolic wave, 0..1.
+    sensor
+        The camera before which this person sits.
+    cue
+        Factor on blood volume by which sex may be seen.
+    """
+
+    sex: str
+    age_years: float
+    hemoglobin_g_dl: float
+    other_hemoglobin_g_dl: float
+    melanin: float
+    blood_z: tuple[float, ...]
+    pulse_z: float
+    heart_rate_z: float
+    vessel_radius_um: float
+    epidermis_cm: float
+    scattering: float
+    heart_rate_sd: float
+    respiration_hz: float
+    notch: float
+    sensor: str
+    cue: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """One simulated participant in one session.
+
+    Attributes
+    ----------
+    sex, age_years, heart_rate_sd, respiration_hz, notch
+        As in `Constitution`.
     hemoglobin_g_dl
         The label.
     rendered_hemoglobin_g_dl
@@ -47,14 +109,8 @@ class Person:
         Composition of each tissue.
     heart_rate_bpm
         Mean resting heart rate that was drawn.
-    heart_rate_sd
-        Relative standard deviation of the heart rate over time.
-    respiration_hz
-        Breathing rate.
     volume_pulse
         Peak-to-trough arterial volume pulse as a fraction of the resting blood volume.
-    notch
-        Height of the diastolic against the systolic wave, 0..1.
     """
 
     sex: str
@@ -69,24 +125,31 @@ class Person:
     notch: float
 
 
-def _lognormal_sigma(cv: float) -> float:
+def lognormal_sigma(cv: float) -> float:
+    """Standard deviation of the logarithm of what varies log-normally by ``cv``."""
     return float(np.sqrt(np.log1p(cv**2)))
 
 
-def draw_hemoglobin(rng: np.random.Generator, sex: str) -> float:
+def mean_hemoglobin_g_dl(sex: str, age_years: float) -> float:
+    """Mean of healthy people of a sex and age, g/dL."""
+    late = max(0.0, age_years - AGE_OF_DECLINE_YEARS) if sex == "male" else 0.0
+    return HEMOGLOBIN_G_DL[sex][0] - DECLINE_G_DL_PER_YEAR * late
+
+
+def draw_hemoglobin(rng: np.random.Generator, sex: str, age_years: float = 40.0) -> float:
     """Draw a hemoglobin in g/dL: normal in each sex, with an anemic tail."""
-    mean, deviation = HEMOGLOBIN_G_DL[sex]
+    deviation = HEMOGLOBIN_G_DL[sex][1]
     normal, is_anemic, drop = rng.standard_normal(), rng.random(), rng.exponential()
-    value = mean + deviation * normal
+    value = mean_hemoglobin_g_dl(sex, age_years) + deviation * normal
     if is_anemic < ANEMIC_SHARE:
         value -= ANEMIC_MEAN_DROP_G_DL * drop
     return float(np.clip(value, *HEMOGLOBIN_RANGE_G_DL))
 
 
-def draw_person(
+def draw_constitution(
     rng: np.random.Generator, preset: Preset, sex: str, *, sex_cue: bool = True
-) -> Person:
-    """Draw one participant.
+) -> Constitution:
+    """Draw what stays with a participant.
 
     Every draw is made for every preset, in one order, so that presets differ in spread only.
 
@@ -101,155 +164,140 @@ def draw_person(
     sex_cue
         Whether men get more melanin and more blood in their skin.
     """
-    label, other = draw_hemoglobin(rng, sex), draw_hemoglobin(rng, sex)
-    rendered = label if preset.pixels_know_hemoglobin else other
+    age_years = float(np.round(rng.uniform(18.0, 80.0), 1))
+    label, other = draw_hemoglobin(rng, sex, age_years), draw_hemoglobin(rng, sex)
     cue = SEX_CUE if sex_cue and sex == "male" else 1.0
-    z = rng.standard_normal(14)
-
-    melanin = float(np.clip(0.05 * cue * np.exp(preset.melanin_sigma * z[0]), 0.013, 0.30))
-    # Anemia constricts the vessels of the skin: blood volume goes with hemoglobin^c.
-    constriction = (rendered / REFERENCE_HEMOGLOBIN_G_DL) ** preset.coupling
-    sigma = _lognormal_sigma(preset.blood_cv)
-    common, own = np.sqrt(SHARED_BLOOD_VARIANCE), np.sqrt(1.0 - SHARED_BLOOD_VARIANCE)
-
-    def blood(median: float, draw: float) -> float:
-        spread = np.exp(sigma * (common * z[1] + own * draw))
-        return float(median * cue * constriction * spread)
-
-    saturation = float(np.clip(0.70 + 0.03 * z[5], 0.60, 0.78))
-    arterial = float(np.clip(0.97 + 0.01 * z[6], 0.93, 0.995))
-    radius = float(10.0 * np.exp(_lognormal_sigma(min(0.25, 2 * preset.blood_cv)) * z[7]))
-    scattering = float(np.exp(_lognormal_sigma(min(0.10, preset.blood_cv)) * z[8]))
-    epidermis = float(np.clip(0.006 * np.exp(0.08 * z[9]), 0.004, 0.010))
-    skin = Tissue(
-        melanin,
-        blood(SKIN_BLOOD, z[2]),
-        saturation,
-        arterial,
-        radius,
-        epidermis,
-        scattering,
-        sheen=SKIN_SHEEN,
-    )
-    lips = Tissue(
-        0.013 + 0.4 * (melanin - 0.013),
-        blood(LIP_BLOOD, z[3]),
-        saturation,
-        arterial,
-        radius,
-        0.7 * epidermis,
-        scattering,
-        sheen=LIP_SHEEN,
-    )
-    lids = Tissue(
-        melanin,
-        blood(1.2 * SKIN_BLOOD, z[4]),
-        saturation - 0.03,
-        arterial,
-        radius,
-        0.7 * epidermis,
-        scattering,
-        sheen=SKIN_SHEEN,
-    )
-    # Clear, strongly scattering collagen with a few conjunctival vessels, no pigment.
-    sclera = Tissue(
-        0.0, blood(SCLERA_BLOOD, z[4]), 0.9, arterial, 15.0, 0.0, 2.0 * scattering, 0.15
+    z = rng.standard_normal(6)
+    blood_z, (pulse_z, heart_rate_z) = rng.standard_normal(5), rng.standard_normal(2)
+    radius_sigma = lognormal_sigma(min(0.25, 2 * preset.blood_cv))
+    scattering_sigma = lognormal_sigma(min(0.10, preset.blood_cv))
+    respiration_hz, sensor = float(rng.uniform(0.20, 0.35)), rng.random()
+    return Constitution(
+        sex=sex,
+        age_years=age_years,
+        hemoglobin_g_dl=label,
+        other_hemoglobin_g_dl=other,
+        melanin=float(np.clip(0.05 * cue * np.exp(preset.melanin_sigma * z[0]), 0.013, 0.30)),
+        blood_z=tuple(float(value) for value in blood_z),
+        pulse_z=float(pulse_z),
+        heart_rate_z=float(heart_rate_z),
+        vessel_radius_um=float(10.0 * np.exp(radius_sigma * z[1])),
+        epidermis_cm=float(np.clip(0.006 * np.exp(0.08 * z[2]), 0.004, 0.010)),
+        scattering=float(np.exp(scattering_sigma * z[3])),
+        heart_rate_sd=float(np.clip(0.015 * np.exp(0.4 * z[4]), 0.006, 0.025)),
+        respiration_hz=respiration_hz,
+        notch=float(np.clip(0.40 + 0.10 * z[5], 0.1, 0.7)),
+        sensor=preset.sensors[int(sensor * len(preset.sensors))],
+        cue=cue,
     )
 
+
+def _change_g_dl(normal: np.ndarray) -> float:
+    """Hemoglobin of a session less that of the first, from one draw a later session."""
+    change = 0.0
+    for z in normal:
+        fresh = np.sqrt(1.0 - SESSION_MEMORY**2) * z
+        change = SESSION_MEMORY * change + SESSION_CHANGE_G_DL * float(fresh)
+    return change
+
+
+def person_in_session(
+    constitution: Constitution,
+    preset: Preset,
+    course: np.random.Generator,
+    rng: np.random.Generator,
+    session: int,
+) -> Person:
+    """Draw a participant's state in a session; pure but for the generators.
+
+    Parameters
+    ----------
+    constitution
+        What the person keeps.
+    preset
+        Spreads.
+    course
+        Random generator of the course of hemoglobin over the sessions, the same for all
+        sessions of a person and at its start.
+    rng
+        Random generator of this session.
+    session
+        0, 1, ...; the hemoglobin of session 0 is that of the constitution, later ones drift
+        away from it and back.
+    """
+    changes = course.standard_normal((session, 2))
+    label, other = (
+        float(np.clip(start + _change_g_dl(changes[:, i]), *HEMOGLOBIN_RANGE_G_DL))
+        for i, start in enumerate(
+            (constitution.hemoglobin_g_dl, constitution.other_hemoglobin_g_dl)
+        )
+    )
+    rendered = label if preset.pixels_know_hemoglobin else other
+    lasting, passing = np.sqrt(LASTING_VARIANCE), np.sqrt(1.0 - LASTING_VARIANCE)
+    blood_z = lasting * np.array(constitution.blood_z) + passing * rng.standard_normal(5)
+    pulse_z = lasting * constitution.pulse_z + passing * rng.standard_normal()
+    rate_z = lasting * constitution.heart_rate_z + passing * rng.standard_normal()
+    saturation = float(np.clip(0.70 + 0.03 * rng.standard_normal(), 0.60, 0.78))
+    arterial = float(np.clip(0.97 + 0.01 * rng.standard_normal(), 0.93, 0.995))
     tachycardia = 3.0 * max(0.0, 11.0 - rendered)
     return Person(
-        sex=sex,
-        age_years=float(np.round(rng.uniform(18.0, 80.0), 1)),
+        sex=constitution.sex,
+        age_years=constitution.age_years,
         hemoglobin_g_dl=round(label, 2),
         rendered_hemoglobin_g_dl=round(rendered, 2),
-        tissues={"skin": skin, "lips": lips, "lower_lids": lids, "sclera": sclera},
-        heart_rate_bpm=float(np.clip(72.0 + 10.0 * z[10] + tachycardia, 48.0, 130.0)),
-        heart_rate_sd=float(np.clip(0.015 * np.exp(0.4 * z[11]), 0.006, 0.025)),
-        respiration_hz=float(rng.uniform(0.20, 0.35)),
-        volume_pulse=float(0.022 * np.exp(_lognormal_sigma(preset.pulse_cv) * z[12])),
-        notch=float(np.clip(0.40 + 0.10 * z[13], 0.1, 0.7)),
+        tissues=_tissues(constitution, preset, rendered, blood_z, saturation, arterial),
+        heart_rate_bpm=float(np.clip(72.0 + 10.0 * rate_z + tachycardia, 48.0, 130.0)),
+        heart_rate_sd=constitution.heart_rate_sd,
+        respiration_hz=constitution.respiration_hz,
+        volume_pulse=float(0.022 * np.exp(lognormal_sigma(preset.pulse_cv) * pulse_z)),
+        notch=constitution.notch,
     )
 
 
-def pulse_shape(phase: NDArray[np.float64], notch: float = 0.4) -> NDArray[np.float64]:
-    """Volume pulse over one beat: a systolic and a diastolic wave, two wrapped Gaussians.
-
-    Parameters
-    ----------
-    phase
-        Phase in beats; only its fractional part counts.
-    notch
-        Height of the diastolic (at .45) against the systolic wave (at .2).
-
-    Returns
-    -------
-    numpy.ndarray
-        Zero mean over a beat, peak-to-trough 1, shape of ``phase``.
-    """
-
-    def raw(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = np.zeros_like(x)
-        for center, width, height in ((0.20, 0.09, 1.0), (0.45, 0.13, notch)):
-            distance = (x - center + 0.5) % 1.0 - 0.5
-            total += height * np.exp(-0.5 * (distance / width) ** 2)
-        return total
-
-    beat = raw(np.arange(2000) / 2000.0)
-    shape: NDArray[np.float64] = (raw(np.asarray(phase, dtype=float)) - beat.mean()) / np.ptp(beat)
-    return shape
-
-
-@dataclass(frozen=True)
-class PulseTrain:
-    """A person's pulse over a clip.
-
-    Attributes
-    ----------
-    time_s
-        Presentation times, ``(frames,)``.
-    phase
-        Beats since the start, ``(frames,)``, increasing.
-    volume
-        Volume pulse as a fraction of the resting blood volume, ``(frames,)``: pulse times
-        breathing modulation plus the slow breathing wave, zero mean over a beat.
-    heart_rate_bpm
-        Mean heart rate over the clip, which is what a clip can show.
-    """
-
-    time_s: NDArray[np.float64]
-    phase: NDArray[np.float64]
-    volume: NDArray[np.float64]
-    heart_rate_bpm: float
+def _tissues(
+    constitution: Constitution,
+    preset: Preset,
+    hemoglobin_g_dl: float,
+    blood_z: np.ndarray,
+    saturation: float,
+    arterial: float,
+) -> dict[str, Tissue]:
+    # Anemia constricts the vessels of the skin: blood volume goes with hemoglobin^c.
+    constriction = (hemoglobin_g_dl / REFERENCE_HEMOGLOBIN_G_DL) ** preset.coupling
+    sigma = lognormal_sigma(preset.blood_cv)
+    common, own = np.sqrt(SHARED_BLOOD_VARIANCE), np.sqrt(1.0 - SHARED_BLOOD_VARIANCE)
+    medians = (SKIN_BLOOD, LIP_BLOOD, 1.2 * SKIN_BLOOD, SCLERA_BLOOD)
+    blood = {
+        name: float(
+            median
+            * constitution.cue
+            * constriction
+            * np.exp(sigma * (common * blood_z[0] + own * blood_z[1 + i]))
+        )
+        for i, (name, median) in enumerate(zip(TISSUE_NAMES, medians, strict=True))
+    }
+    melanin, radius = constitution.melanin, constitution.vessel_radius_um
+    epidermis, scattering = constitution.epidermis_cm, constitution.scattering
+    return {
+        "skin": Tissue(
+            melanin, blood["skin"], saturation, arterial, radius, epidermis, scattering,
+            sheen=SKIN_SHEEN,
+        ),
+        "lips": Tissue(
+            lip_melanin(melanin), blood["lips"], saturation, arterial, radius, 0.7 * epidermis,
+            scattering, sheen=LIP_SHEEN,
+        ),
+        "lower_lids": Tissue(
+            melanin, blood["lower_lids"], saturation - 0.03, arterial, radius, 0.7 * epidermis,
+            scattering, sheen=SKIN_SHEEN,
+        ),
+        # Clear, strongly scattering collagen with a few conjunctival vessels, no pigment.
+        "sclera": Tissue(
+            0.0, blood["sclera"], 0.9, arterial, 15.0, 0.0, 2.0 * scattering, 0.15
+        ),
+    }  # fmt: skip
 
 
-def draw_pulse(rng: np.random.Generator, person: Person, time_s: NDArray[np.float64]) -> PulseTrain:
-    """Draw a pulse train: heart rate variability, breathing, beats.
-
-    The heart rate varies with blood pressure waves near 0.1 Hz and with breathing (half of
-    the variance each); breathing also modulates the pulse's amplitude by a tenth and the
-    blood volume by a tenth of the pulse.
-
-    Parameters
-    ----------
-    rng
-        Random generator.
-    person
-        Whose pulse.
-    time_s
-        Increasing times in seconds, ``(frames,)``.
-    """
-    start, low, breath = 2.0 * np.pi * rng.random(3)
-    low_hz = rng.uniform(0.08, 0.12)
-    rate = person.heart_rate_bpm / 60.0
-    fine = np.linspace(time_s[0], max(time_s[-1], time_s[0] + 1e-3), 20 * len(time_s) + 1)
-    waves = np.sin(2 * np.pi * low_hz * fine + low)
-    waves = waves + np.sin(2 * np.pi * person.respiration_hz * fine + breath)
-    instant = rate * (1.0 + person.heart_rate_sd * waves)
-    steps = 0.5 * (instant[1:] + instant[:-1]) * np.diff(fine)
-    phase_fine = start / (2 * np.pi) + np.concatenate([[0.0], np.cumsum(steps)])
-    phase = np.interp(time_s, fine, phase_fine)
-    breathing = np.sin(2 * np.pi * person.respiration_hz * time_s + breath)
-    beat = pulse_shape(phase, person.notch)
-    volume = person.volume_pulse * (beat * (1.0 + 0.1 * breathing) + 0.1 * breathing)
-    beats_per_second = (phase_fine[-1] - phase_fine[0]) / (fine[-1] - fine[0])
-    return PulseTrain(time_s, phase, volume, float(60.0 * beats_per_second))
+def lip_melanin(melanin: float) -> float:
+    """Melanosome fraction of the lips of someone with ``melanin`` in the face."""
+    return 0.013 + 0.4 * (melanin - 0.013)

@@ -16,7 +16,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.simulation.camera import decode_srgb
+from pallor.simulation.transfer import decode_srgb
 
 Image = NDArray[np.float32]
 Points = NDArray[np.float64]
@@ -29,8 +29,6 @@ ZOOM = 3
 """Canvas pixels per portrait pixel."""
 FACE_CENTER = (225.5, 120.0)
 """Where the middle of a rendered frame lies in the portrait, pixels."""
-TISSUES = ("skin", "lips", "lower_lids", "sclera")
-"""Kinds of tissue whose color is computed; names as in the regions of the measurement."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Portrait:
     linear
         ``(750, 750, 3)`` float32 linear light, the forehead cleared.
     masks
-        Soft masks 0..1, ``(750, 750)`` float32: each of `TISSUES` (they sum to at most 1),
-        ``hair`` and ``beard`` (where stubble grows).
+        Soft masks 0..1, ``(750, 750)`` float32: each tissue (they sum to at most 1),
+        ``hair``, ``mouth`` (teeth, between the lips) and ``beard`` (where stubble grows).
     """
 
     linear: Image
@@ -105,6 +103,7 @@ def _masks(skin_like: Image) -> dict[str, Image]:
         "lips": outer * (1.0 - inner),
         "lower_lids": head * lids,
         "sclera": eyes * (1.0 - np.clip(1.6 * irises, 0.0, 1.0)),
+        "mouth": inner * (1.0 - head),
         "hair": _soft(_filled("hair") * (1.0 - oval), 2.0) * (1.0 - head),
         "beard": _soft(_filled("face") * jaw, 9.0) * head,
     }

@@ -8,26 +8,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.simulation.camera import CODE_STEPS, Camera, code_table, srgb_color
+from pallor.simulation.camera import Camera
 from pallor.simulation.face import Face
 from pallor.simulation.optics import reflectance
-from pallor.simulation.physiology import Person, PulseTrain, pulse_shape
+from pallor.simulation.physiology import Person
 from pallor.simulation.portrait import Image
+from pallor.simulation.pulse import PulseTrain, pulse_shape
+from pallor.simulation.transfer import CODE_STEPS, code_table
 
 DELAY_S: Mapping[str, float] = {"skin": 0.0, "lips": 0.015, "lower_lids": 0.005, "sclera": 0.0}
 """Arrival of the pulse wave after that in the skin of the face, seconds."""
+
+LUMA = (0.2126, 0.7152, 0.0722)
+"""Weights of linear R, G, B in luminance (ITU-R BT.709)."""
+
+TARGET_BRIGHTNESS = 0.25
+"""Luminance of skin on which automatic exposure changes nothing."""
 
 PULSE_PROBE = 0.01
 """Volume pulse at which the color response is computed; it is linear for a few percent."""
 
 
-def albedo(person: Person) -> dict[str, NDArray[np.float64]]:
+def albedo(person: Person, camera: Camera) -> dict[str, NDArray[np.float64]]:
     """Linear, well-balanced sRGB of each of a person's tissues at rest, ``(3,)`` each."""
     hb = person.rendered_hemoglobin_g_dl
-    return {n: srgb_color(reflectance(t, hb)) for n, t in person.tissues.items()}
+    return {n: camera.balanced_color(reflectance(t, hb)) for n, t in person.tissues.items()}
 
 
-def pulse_response(person: Person) -> dict[str, NDArray[np.float64]]:
+def pulse_response(person: Person, camera: Camera) -> dict[str, NDArray[np.float64]]:
     """Relative change of R, G, B of each tissue per unit of volume pulse, ``(3,)`` each.
 
     Negative: more blood is darker.
@@ -35,9 +43,17 @@ def pulse_response(person: Person) -> dict[str, NDArray[np.float64]]:
     hb = person.rendered_hemoglobin_g_dl
     response = {}
     for name, tissue in person.tissues.items():
-        rest, full = srgb_color(reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE]))
+        rest, full = camera.balanced_color(
+            reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE])
+        )
         response[name] = (full / rest - 1.0) / PULSE_PROBE
     return response
+
+
+def exposure_gain(person: Person, camera: Camera) -> float:
+    """What automatic exposure does on a face in front of a background: a quarter of the way."""
+    brightness = float(albedo(person, camera)["skin"] @ LUMA)
+    return float((TARGET_BRIGHTNESS / brightness) ** 0.25)
 
 
 @dataclass(frozen=True)
@@ -63,17 +79,12 @@ class Scene:
 
 
 def make_scene(person: Person, face: Face, camera: Camera) -> Scene:
-    """Color a face, light it, and look at it through a camera.
-
-    Exposure adapts to the skin by a quarter, as automatic exposure does on a face in
-    front of a background.
-    """
-    colors = albedo(person)
-    brightness = float(colors["skin"] @ [0.2126, 0.7152, 0.0722])
-    matrix = camera.transform() * (0.25 / brightness) ** 0.25
+    """Color a face, light it, and look at it through a camera."""
+    colors = albedo(person, camera)
+    matrix = camera.transform() * exposure_gain(person, camera)
     still = (face.paint(colors) @ matrix.T.astype(np.float32)).astype(np.float32)
     responses = {}
-    for name, change in pulse_response(person).items():
+    for name, change in pulse_response(person, camera).items():
         weight = face.masks[name][..., None] * face.shading[name]
         response = (weight * (colors[name] * change)) @ matrix.T
         responses[name] = response.astype(np.float32)
@@ -100,6 +111,7 @@ def render(
     volumes: Mapping[str, NDArray[np.float64]],
     motion: NDArray[np.float64],
     rng: np.random.Generator,
+    gains: NDArray[np.float64] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Render the frames of a clip.
 
@@ -110,9 +122,11 @@ def render(
     volumes
         Volume pulse of each tissue, ``(frames,)`` each.
     motion
-        Head movement, ``(frames, 3)``, see `face.head_motion`.
+        Head movement, ``(frames, 3)``, see `motion.head_motion`.
     rng
         Random generator of the noise.
+    gains
+        Light in each frame, ``(frames,)``, see `motion.light_drift`; 1 by default.
 
     Yields
     ------
@@ -131,6 +145,7 @@ def render(
     # into a four times larger field, elsewhere in each frame, does the same.
     field = rng.standard_normal((2 * size, 2 * size, 3), dtype=np.float32)
     table = code_table()
+    light = np.ones(len(motion)) if gains is None else gains
     for index in range(len(motion)):
         linear = still.copy()
         for name, place, response in patches:
@@ -143,7 +158,8 @@ def render(
         top, left = rng.integers(0, size, 2)
         noise = cv2.multiply(field[top : top + size, left : left + size], sigma)
         # 16-bit addition rounds and saturates: what is over full scale clips.
-        codes = np.asarray(cv2.add(moved, noise, dtype=cv2.CV_16U), np.uint16)
+        sensed = cv2.addWeighted(moved, float(light[index]), noise, 1.0, 0.0, dtype=cv2.CV_16U)
+        codes = np.asarray(sensed, np.uint16)
         yield np.take(table, codes)
 
 
