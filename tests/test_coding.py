@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 
 from encoding import write_clip

@@ -193,3 +193,55 @@ def test_strace_would_see_a_connection(tmp_path: Path) -> None:
         check=True,
     )
     assert "AF_INET" in log.read_text(encoding="utf-8")
+
+
+def test_the_oracle_measures_a_run(made: Made) -> None:
+    faces = ("--preset", "easy", "--participants", PARTICIPANTS, "--duration", 6)
+    run = made.folder / "run"
+    if not run.exists():
+        succeed("evaluate", made.features, "-o", run, "--quick")
+    answer = json.loads(succeed("simulate", *faces, "--oracle", "--run", run, "--json").stdout)
+    assert answer["simulated"] is True
+    assert answer["participants"] == PARTICIPANTS
+    assert [entry["name"] for entry in answer["observers"]][-2:] == [
+        "color+sex",
+        "color+pulse+sex",
+    ]
+    names = {entry["name"] for entry in answer["models"]}
+    assert {"color+pulse:stacking", "baseline:sex_age"} <= names
+    other = pallor("simulate", *faces, "--seed", 1, "--oracle", "--run", run)
+    assert other.returncode == 2
+    assert "not an evaluation of this cohort" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_simulate_refuses_what_makes_no_sense(tmp_path: Path) -> None:
+    for arguments, told in (
+        ((), "name a folder"),
+        ((tmp_path / "c", "--run", tmp_path), "belong to --oracle"),
+        ((tmp_path / "c", "--camera", "kodak"), "nikon_d5100"),
+        ((tmp_path / "c", "--codec", "av2"), "h264, mjpeg"),
+        ((tmp_path / "c", "--quality", 99), "0 (best) to 51"),
+    ):
+        run = pallor("simulate", *arguments)
+        assert run.returncode == 2
+        assert told in run.stderr
+        assert "Traceback" not in run.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_option_of_simulate_reaches_the_clip(tmp_path: Path) -> None:
+    import pandas as pd
+
+    options = ("--participants", 1, "--sessions", 2, "--duration", 0.5, "--size", 96, "--fps", 20)
+    cameras = ("--camera", "sigma_sd1_merrill", "--light", "led_b1", "--codec", "mjpeg")
+    run = succeed("simulate", tmp_path / "c", *options, *cameras, "--no-sex-cue")
+    assert run.stdout.strip() == str(tmp_path / "c" / "cohort.csv")
+    assert "SIMULATED" in run.stderr
+    truth = pd.read_parquet(tmp_path / "c" / "truth.parquet")
+    assert truth["sensor"].tolist() == ["sigma_sd1_merrill"] * 2
+    assert truth["light"].tolist() == ["led_b1"] * 2
+    assert [len(times) for times in truth["time_s"]] == [10, 10]
+    sheet = tmp_path / "sheets" / "faces.png"
+    assert succeed("simulate", "--contact-sheet", sheet).stdout.strip() == str(sheet)
+    assert sheet.read_bytes().startswith(b"\x89PNG")

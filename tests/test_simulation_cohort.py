@@ -17,6 +17,7 @@ from pallor.simulation.encoding import CODECS, comment_of, to_yuv420, write_clip
 from pallor.simulation.face import make_face
 from pallor.simulation.sensor import LIGHTS, SENSORS
 from pallor.simulation.settings import Settings
+from pallor.video.clip import open_clip
 
 SMALL = Settings("easy", seed=3, size=96, duration_s=0.5)
 
@@ -162,24 +163,21 @@ def test_clips_say_that_they_are_simulated_and_carry_no_date(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("codec", list(CODECS))
 def test_frames_keep_their_times(tmp_path: Path, codec: str) -> None:
-    from pallor.video.clip import read_frames
-
     settings = replace(SMALL, preset="realistic", codec=codec)
     simulate_cohort(tmp_path, settings, participants=1)
     true = rows(tmp_path)[0]["time_s"]
     assert np.diff(true).std() > 0.001  # a phone's clock is not even
-    frames = list(read_frames(tmp_path / "clips/sim00000.mp4"))
-    assert [frame.time_s for frame in frames] == pytest.approx(list(true), abs=1e-4)
+    with open_clip(tmp_path / "clips/sim00000.mp4") as clip:
+        assert [frame.time_s for frame in clip] == pytest.approx(list(true), abs=1e-4)
 
 
 @pytest.mark.parametrize("codec", list(CODECS))
 def test_colors_survive_every_codec(tmp_path: Path, codec: str) -> None:
-    from pallor.video.clip import read_frames
-
     settings = replace(SMALL, codec=codec)
     simulate_cohort(tmp_path, settings, participants=1)
     before = next(iter(frames_of(draw(settings, 0), settings.size)))
-    after = next(iter(read_frames(tmp_path / "clips/sim00000.mp4"))).rgb
+    with open_clip(tmp_path / "clips/sim00000.mp4") as clip:
+        after = next(iter(clip)).rgb()
     mask = make_face(draw_subject(settings, 0).looks, settings.size).masks["skin"] > 0.98
     assert np.abs(before[mask].mean(axis=0) - after[mask].mean(axis=0)).max() < 2
 
@@ -242,9 +240,7 @@ def test_an_interrupted_clip_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_clip(
-            tmp_path / "clip.mp4", frames(), time_s=[0.0, 0.1], fps=30, size=96, comment=""
-        )
+        write_clip(tmp_path / "clip.mp4", frames(), time_s=[0.0, 0.1], fps=30, size=96, comment="")
     assert list(tmp_path.iterdir()) == []
     assert comment_of(Path(__file__)) == ""
 
@@ -275,9 +271,7 @@ def test_heart_rate_survives_the_encoding(clips: tuple[Path, Settings], index: i
     folder, settings = clips
     truth = rows(folder)[index]
     green = tissue_trace(folder / truth["clip"], settings, index)[:, 1]
-    assert peak_rate_bpm(green, settings.fps) == pytest.approx(
-        truth["heart_rate_bpm"], abs=1.5
-    )
+    assert peak_rate_bpm(green, settings.fps) == pytest.approx(truth["heart_rate_bpm"], abs=1.5)
 
 
 def test_amplitude_of_the_pulse_survives_the_encoding(clips: tuple[Path, Settings]) -> None:
@@ -293,7 +287,10 @@ def test_amplitude_of_the_pulse_survives_the_encoding(clips: tuple[Path, Setting
         solution, *_ = np.linalg.lstsq(regressors, trace / trace.mean(axis=0), rcond=None)
         return solution[0]
 
-    assert amplitude(after) / amplitude(before) == pytest.approx([1, 1, 1], abs=0.15)
+    # Color correction leaves a sixth of the green pulse to red: what 8-bit 4:2:0 adds is
+    # judged by the green one in all channels.
+    was, now = amplitude(before), amplitude(after)
+    assert np.abs(now - was).max() < 0.08 * abs(was[1])
     assert np.abs(after.mean(axis=0) - before.mean(axis=0)).max() < 2.5
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from pallor.errors import FaceModelError
-from pallor.simulation.camera import Camera
 from pallor.simulation.draw import draw, draw_subject, frames_of
 from pallor.simulation.face import Looks, draw_looks, make_face
 from pallor.simulation.motion import head_motion, light_drift

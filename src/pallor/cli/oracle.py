@@ -71,7 +71,7 @@ class _Bench:
     person: NDArray[np.intp]
 
     def sums(self, predicted: FloatArray) -> FloatArray:
-        """Sums of which scores are made, ``(repeats, participants, 9)``."""
+        """Add up what scores are made of, ``(repeats, participants, 9)``."""
         from pallor.evaluation.bootstrap import participant_sums
 
         people = int(self.person.max()) + 1
@@ -152,9 +152,11 @@ def ask_oracle(
         )
     _, person = np.unique(seen.participant, return_inverse=True)
     bench = _Bench(
-        seen, _wide(frame, "fold").astype(np.intp), resample_counts(person.max() + 1, RESAMPLES, SEED),
+        seen,
+        _wide(frame, "fold").astype(np.intp),
+        resample_counts(int(person.max()) + 1, RESAMPLES, SEED),
         person.astype(np.intp),
-    )  # fmt: skip
+    )
     tell(1, "other people")
     others = oracle.observe(settings, [(FIRST_OTHER + i, 0) for i in range(OTHERS)])
     entries, predicted = [], {}
@@ -238,8 +240,7 @@ def _folds(settings: Settings, clips: list[tuple[int, int]]) -> pd.DataFrame:
     )
     plan = make_plan(table, components(table))
     parts = [
-        table.iloc[split.test].assign(repeat=split.repeat, fold=split.fold)
-        for split in plan.splits
+        table.iloc[split.test].assign(repeat=split.repeat, fold=split.fold) for split in plan.splits
     ]
     return pd.concat(parts).sort_values(["repeat", PARTICIPANT, SESSION])
 
@@ -257,7 +258,7 @@ def _place(row: Any) -> tuple[int, int]:
 
 def _wide(frame: pd.DataFrame, column: str) -> FloatArray:
     """One column of predictions as ``(repeats, clips)``, clips as in the first repeat."""
-    wide = frame.pivot(index=[PARTICIPANT, SESSION], columns="repeat", values=column)
+    wide = frame.set_index([PARTICIPANT, SESSION, "repeat"])[column].unstack("repeat")  # noqa: PD010
     first = frame[frame["repeat"] == frame["repeat"].min()]
     order = list(first[[PARTICIPANT, SESSION]].itertuples(index=False, name=None))
     return wide.loc[order].to_numpy(dtype=np.float64).T

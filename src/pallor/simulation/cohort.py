@@ -153,8 +153,8 @@ def simulate_cohort(
     wanted = list(product(range(first, first + number), range(sessions)))
     jobs = [_Job(out / clip_name(i, session), settings, i, session) for i, session in wanted]
     waiting = [job for job in jobs if not _is_there(job)]
-    done = len(jobs) - len(waiting)
-    for done, job in enumerate(_finished(waiting, workers), start=done + 1):
+    there = len(jobs) - len(waiting)
+    for done, job in enumerate(_finished(waiting, workers), start=there + 1):
         if progress is not None:
             progress(done, len(jobs), job.path.name)
     truth = [truth_row(settings, index, session) for index, session in wanted]

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pallor.cohort.atomic import write_with
+
+if TYPE_CHECKING:
+    from av import VideoStream
 
 STAMP = "SIMULATED"
 """What the comment of every rendered clip starts with."""
@@ -188,7 +192,7 @@ def _encode(
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         container.metadata["comment"] = f"{STAMP} {comment}"
         rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(how.encoder, rate=rate, options=options)
+        stream = cast("VideoStream", container.add_stream(how.encoder, rate=rate, options=options))
         stream.width = stream.height = size
         stream.pix_fmt = how.pixel_format
         codec = stream.codec_context

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.simulation.draw import Subject, draw_subject
-from pallor.simulation.physiology import TISSUE_NAMES
 from pallor.simulation.rendering import albedo, pulse_response
 from pallor.simulation.settings import Settings
 
@@ -141,7 +140,9 @@ def _regression() -> Any:
     )
 
 
-def fit_observer(seen: FloatArray, outcome: FloatArray, participant: NDArray[np.intp]) -> GridSearchCV:
+def fit_observer(
+    seen: FloatArray, outcome: FloatArray, participant: NDArray[np.intp]
+) -> GridSearchCV:
     """Teach an observer: ridge regression on the signals, or on them and their products.
 
     Which of the two, and the penalty, is chosen by cross-validation inside the data given,

@@ -126,7 +126,7 @@ class Person:
 
 
 def lognormal_sigma(cv: float) -> float:
-    """Standard deviation of the logarithm of what varies log-normally by ``cv``."""
+    """Return the standard deviation of the logarithm of what varies log-normally by ``cv``."""
     return float(np.sqrt(np.log1p(cv**2)))
 
 

@@ -43,15 +43,13 @@ def pulse_response(person: Person, camera: Camera) -> dict[str, NDArray[np.float
     hb = person.rendered_hemoglobin_g_dl
     response = {}
     for name, tissue in person.tissues.items():
-        rest, full = camera.balanced_color(
-            reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE])
-        )
+        rest, full = camera.balanced_color(reflectance(tissue, hb, volume_pulse=[0.0, PULSE_PROBE]))
         response[name] = (full / rest - 1.0) / PULSE_PROBE
     return response
 
 
 def exposure_gain(person: Person, camera: Camera) -> float:
-    """What automatic exposure does on a face in front of a background: a quarter of the way."""
+    """Say what automatic exposure does on a face before a wall: a quarter of the way."""
     brightness = float(albedo(person, camera)["skin"] @ LUMA)
     return float((TARGET_BRIGHTNESS / brightness) ** 0.25)
 
