@@ -112,7 +112,7 @@ def _ridge(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
     # The penalty is stated for one row and one column: on standardized columns the
     # eigenvalues of the Gram matrix grow with both.
     shrinkage = float(candidate["shrinkage"])
-    return Ridge(alpha=shrinkage * size.rows * size.columns)
+    return Ridge(alpha=shrinkage * size.rows)
 
 
 def _pls(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
@@ -146,17 +146,10 @@ LEARNERS: dict[str, Learner] = {
         "imputed", _extra_trees, ({"min_samples_leaf": 4}, {"min_samples_leaf": 12})
     ),
     "svr": Learner("components", _svr, ({"C": 1.0}, {"C": 0.3}, {"C": 4.0})),
-    # Not on principal components: small differences between regions, which cancel the light,
-    # lie in directions of little variance; the penalty alone is to judge them.
     "ridge": Learner(
-        "standardized",
+        "components",
         _ridge,
-        (
-            {"shrinkage": 0.01},
-            {"shrinkage": 0.001},
-            {"shrinkage": 0.1},
-            {"shrinkage": 1.0},
-        ),
+        ({"shrinkage": 1.0}, {"shrinkage": 0.01}, {"shrinkage": 0.1}, {"shrinkage": 10.0}),
     ),
     "pls": Learner(
         "standardized",
