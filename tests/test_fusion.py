@@ -317,3 +317,23 @@ def test_an_embedding_that_knows_more_helps_and_one_that_knows_nothing_does_not_
     assert fused > _r2(table, y, "resnet152") + 0.1
     table, y = _wide(0.0, seed)
     assert _r2(table, y, "color", "resnet152") > _r2(table, y, "color") - 0.05
+
+
+def test_one_wild_row_does_not_silence_the_stack():
+    """A column that hardly varies, but for one row, throws linear members out of all bounds."""
+    table, y, groups = make(80)
+    rng = np.random.default_rng(5)
+    spike = 1e-4 * rng.normal(size=len(table))
+    spike[17] = 30.0
+    table["noise.face.spike.mean"] = spike
+    model = FusedRegressor(("color", "noise"), ("ridge", "pls"), quick=True)
+    model.fit(table, y, groups)
+    assert model.oof_.min() >= y.min() - 0.5
+    assert model.oof_.max() <= y.max() + 0.5
+    assert model.weights_.max() > 0
+    plain = FusedRegressor(("color", "noise"), ("ridge", "pls"), quick=True)
+    rest = table.drop(columns="noise.face.spike.mean")
+    calm = plain.fit(rest, y, groups).oof_prediction_
+    assert mse(y, model.oof_prediction_) < 1.1 * mse(y, calm)
+    wild = table.assign(**{"noise.face.spike.mean": 1e6})
+    assert np.all(np.abs(model.predict(wild) - y.mean()) < 2 * np.ptp(y))

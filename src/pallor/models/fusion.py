@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pallor.errors import FeatureTableError, UsageError
-from pallor.models.members import fit_learner, grids_of, out_of_fold
+from pallor.models.members import bounds_of, fit_learner, grids_of, out_of_fold
 from pallor.models.meta import Fold, tune_sum
 from pallor.models.offset import fit_offset, offset_of, without_gaps
 from pallor.models.preprocessing import (
@@ -79,6 +79,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         Added to the weighted sum, g/dL.
     members_ : dict of str to Pipeline
         Members of positive weight, refitted on all rows.
+    bounds_ : tuple of float
+        Smallest and largest deviation from the offset in training, g/dL; no member leaves it.
     offset_ : estimator
         Linear regression on the demographics, or the mean.
     inner_folds_ : list of (train, test)
@@ -94,6 +96,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     oof_prediction_: Floats
     partial_: dict[str, Floats]
     members_: dict[str, Any]
+    bounds_: tuple[float, float]
 
     def __init__(
         self,
@@ -271,6 +274,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         everything = np.arange(len(y))
         self.offset_ = fit_offset(demographics, y, everything)
         left_over = y - offset_of(self.offset_, demographics, everything)
+        self.bounds_ = bounds_of(left_over)
         self.partial_ = {}
         self.members_ = {}
         positive = [n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0]
@@ -331,7 +335,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                         without_gaps(self.offset_, demographics),
                         self.partial_[modality],
                     )
-            total = total + weights[name] * member.predict(inputs[modality])
+            deviation = np.clip(member.predict(inputs[modality]), *self.bounds_)
+            total = total + weights[name] * deviation
         return np.asarray(total, dtype=np.float64)
 
     def without_training_rows(self) -> FusedRegressor:

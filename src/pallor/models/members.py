@@ -39,6 +39,16 @@ def fit_learner(
     return learner.build(size, seed, 1, candidate).fit(values, target)
 
 
+def bounds_of(target: Floats) -> tuple[float, float]:
+    """Return the smallest and the largest target, between which members are held.
+
+    A column that hardly varies among the rows of training can throw a linear member to
+    hundreds of g/dL on a row where it does. One such row would make every sum of members look
+    worse than none.
+    """
+    return float(target.min()), float(target.max())
+
+
 def out_of_fold(
     values: Floats,
     demographics: Floats | None,
@@ -68,8 +78,8 @@ def out_of_fold(
     Returns
     -------
     dict
-        Learner to predicted deviation from the offset in g/dL, ``(test rows, candidates)``;
-        zeros where no column varies among the training rows.
+        Learner to predicted deviation from the offset in g/dL, ``(test rows, candidates)``,
+        within `bounds_of` the training rows; zeros where no column varies among them.
     """
     train, test = fold
     base = fit_offset(demographics, y, train)
@@ -95,5 +105,6 @@ def out_of_fold(
             fit_learner(learner, seen, left_over, candidate, seed, quick).predict(unseen)
             for candidate in grid
         ]
-        result[name] = np.column_stack(columns).astype(np.float64)
+        predicted = np.column_stack(columns).astype(np.float64)
+        result[name] = np.clip(predicted, *bounds_of(left_over))
     return result
