@@ -16,6 +16,7 @@ from pallor.cli.output import (
     print_json,
     progress,
     say,
+    score_cell,
 )
 
 if TYPE_CHECKING:
@@ -104,16 +105,16 @@ def print_table(result: Evaluation) -> None:
     for entry in (*metrics["baselines"], *metrics["models"]):
         modalities = "+".join(entry.get("modalities", ())) or "(baseline)"
         row = [modalities, entry.get("regressor", entry["name"])]
-        row += [_cell(entry[score]) for score in ("mae", "r", "r2")]
+        row += [score_cell(entry[score]) for score in ("mae", "r", "r2")]
         if copies:
-            row.append(_cell(without.get(entry["name"])))
+            row.append(score_cell(without.get(entry["name"])))
         if in_sample:
             row.append(f"{entry['in_sample']['mae']:.2f}")
         shown.add_row(*row)
     console().print(shown)
     gain = metrics["incremental_r2"]
     if gain is not None:
-        typer.echo(f"R² gained over knowing sex and age: {_cell(gain)}")
+        typer.echo(f"R² gained over knowing sex and age: {score_cell(gain)}")
     for line in _about_fusing_and_sex(metrics):
         typer.echo(line)
     for note in metrics["notes"]:
@@ -139,11 +140,3 @@ def _about_fusing_and_sex(metrics: Mapping[str, Any]) -> list[str]:
 
 def _r2_by_name(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {entry["name"]: entry["r2"] for entry in (*metrics["baselines"], *metrics["models"])}
-
-
-def _cell(score: Mapping[str, float | None] | None) -> str:
-    if score is None or score["value"] is None:
-        return "-"
-    if score["low"] is None or score["high"] is None:
-        return f"{score['value']:.2f}"
-    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.cli.output import SIMULATED, console
+from pallor.cli.output import SIMULATED, console, score_cell
 from pallor.errors import UsageError
 
 if TYPE_CHECKING:
@@ -307,7 +307,7 @@ def print_oracle(answer: Answer) -> None:
         shown.add_column(column)
     for entry in metrics["observers"]:
         own, others = entry["cross_validated"], entry["taught_by_others"]
-        shown.add_row(entry["name"], *map(_cell, (own["r2"], own["mae"], others["r2"])))
+        shown.add_row(entry["name"], *map(score_cell, (own["r2"], own["mae"], others["r2"])))
     console().print(shown)
     console().print(f"closed form, one tissue: R² at most {metrics['closed_form_r2']:.2f}")
     if not metrics["models"]:
@@ -317,9 +317,5 @@ def print_oracle(answer: Answer) -> None:
         reached.add_column(column)
     for entry in metrics["models"]:
         scores = (entry["r2"], entry["mae"], entry["share_of_oracle_r2"])
-        reached.add_row(entry["name"], *map(_cell, scores))
+        reached.add_row(entry["name"], *map(score_cell, scores))
     console().print(reached)
-
-
-def _cell(score: Mapping[str, float]) -> str:
-    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
@@ -54,6 +54,15 @@ def comma_list(value: str | None) -> list[str] | None:
     if not parts:
         raise UsageError("an empty list was given; name at least one, separated by commas")
     return parts
+
+
+def score_cell(score: Mapping[str, float | None] | None) -> str:
+    """Return a score with its interval as it stands in a table; a dash where there is none."""
+    if score is None or score["value"] is None:
+        return "-"
+    if score["low"] is None or score["high"] is None:
+        return f"{score['value']:.2f}"
+    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}]"
 
 
 def command_line() -> str:

@@ -42,7 +42,9 @@ def simulate(
     ] = False,
     contact_sheet: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw faces across melanin and hemoglobin instead."),
+        typer.Option(
+            metavar="PNG", help="Draw faces across melanin and hemoglobin instead; DIR is not used."
+        ),
     ] = None,
     oracle: Annotated[
         bool,

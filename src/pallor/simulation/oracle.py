@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pallor.simulation.draw import Subject, draw_subject
 from pallor.simulation.rendering import albedo, pulse_response
 from pallor.simulation.settings import Settings
+from pallor.simulation.transfer import decode_srgb
 
 if TYPE_CHECKING:
     from sklearn.model_selection import GridSearchCV
@@ -29,7 +30,7 @@ ALPHAS = tuple(10.0**power for power in range(-4, 4))
 
 INNER_FOLDS = 5
 
-DARKEST = 0.5 / 255.0 / 12.92
+DARKEST = float(decode_srgb(np.array(0.5 / 255.0)))
 """Linear value below which 8-bit sRGB stores 0; colors out of its gamut end here."""
 
 
