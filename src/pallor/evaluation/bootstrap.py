@@ -1,7 +1,7 @@
 """Percentile bootstrap over participants, vectorized over the resamples.
 
 A participant is drawn with all that belongs to them, because two clips of one person are
-not two observations. Every score is a function of sums over participants, so a resample
+not two observations. Most scores are functions of sums over participants, so a resample
 is a vector of counts and all resamples together are one matrix product: counts
 ``(resamples, participants)`` times sums ``(participants, sums)``. The same counts serve
 every model, which makes differences between models paired.
@@ -11,18 +11,27 @@ Reference: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pallor.evaluation.metrics import Interval
+from pallor.evaluation.sums import SCORES, FloatArray, participant_sums
 
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "SCORES",
+    "area_under_curve",
+    "auc_with_interval",
+    "paired_difference",
+    "participant_sums",
+    "percentile_interval",
+    "resample_counts",
+    "resampled_sums",
+    "scores_with_intervals",
+]
 
-_N, _Y, _YY, _P, _PP, _YP, _ABS, _SQ, _WITHIN = range(9)
 _CHUNK: Final = 500
 """Resamples turned into float64 at once; keeps memory flat for large cohorts."""
 _DEFINED_SHARE: Final = 0.95
@@ -56,81 +65,8 @@ def resample_counts(participants: int, resamples: int, seed: int) -> NDArray[np.
     return counts
 
 
-def participant_sums(
-    measured: FloatArray, predicted: FloatArray, participant: NDArray[np.intp], participants: int
-) -> FloatArray:
-    """Sum over the units of each participant what every score follows from.
-
-    Parameters
-    ----------
-    measured, predicted
-        g/dL, ``(units,)``.
-    participant
-        Index of each unit's participant, ``(units,)``, 0..participants-1.
-    participants
-        Number of participants.
-
-    Returns
-    -------
-    ``(participants, 9)``: sums of 1, y, y^2, p, p^2, y p, ``|p - y|``, ``(p - y)^2`` and
-    ``|p - y| <= 1``; y and p less one constant, lest the squares cancel.
-    """
-    center = float(np.mean(measured)) if measured.size else 0.0
-    y, p = measured - center, predicted - center
-    difference = np.abs(predicted - measured)
-    columns = (
-        np.ones_like(y), y, y * y, p, p * p, y * p, difference, difference**2,
-        (difference <= 1.0).astype(np.float64),
-    )  # fmt: skip
-    return np.stack(
-        [np.bincount(participant, weights=column, minlength=participants) for column in columns],
-        axis=-1,
-    )
-
-
-def _mae(s: FloatArray) -> FloatArray:
-    return s[..., _ABS] / s[..., _N]
-
-
-def _rmse(s: FloatArray) -> FloatArray:
-    return np.sqrt(s[..., _SQ] / s[..., _N])
-
-
-def _bias(s: FloatArray) -> FloatArray:
-    return (s[..., _P] - s[..., _Y]) / s[..., _N]
-
-
-def _within(s: FloatArray) -> FloatArray:
-    return s[..., _WITHIN] / s[..., _N]
-
-
-def _centered(s: FloatArray, square: int, first: int, second: int) -> FloatArray:
-    """Sum of products about the means; exact zeros where only rounding is left."""
-    value = s[..., square] - s[..., first] * s[..., second] / s[..., _N]
-    scale = np.abs(s[..., square])
-    return np.where(np.abs(value) <= 1e-13 * scale, 0.0, value)
-
-
-def _r(s: FloatArray) -> FloatArray:
-    product = _centered(s, _YY, _Y, _Y) * _centered(s, _PP, _P, _P)
-    return np.clip(
-        _centered(s, _YP, _Y, _P) / np.sqrt(np.where(product > 0, product, np.nan)), -1.0, 1.0
-    )
-
-
-def _r2(s: FloatArray) -> FloatArray:
-    total = _centered(s, _YY, _Y, _Y)
-    return 1.0 - s[..., _SQ] / np.where(total > 0, total, np.nan)
-
-
-SCORES: Mapping[str, Callable[[FloatArray], FloatArray]] = MappingProxyType(
-    {"mae": _mae, "rmse": _rmse, "r": _r, "r2": _r2, "bias": _bias, "within_1_g_dl": _within}
-)
-"""Scores as functions of sums ``(..., 9)``; ``pallor.evaluation.metrics`` says what each is."""
-
-
 def resampled_sums(counts: NDArray[np.uint16], sums: FloatArray) -> FloatArray:
-    """Sum each resample, ``(repeats, resamples, 9)``, from ``(repeats, participants, 9)``."""
+    """Sum each resample, ``(repeats, resamples, sums)``, from ``(repeats, participants, sums)``."""
     out = np.empty((sums.shape[0], counts.shape[0], sums.shape[2]))
     for start in range(0, counts.shape[0], _CHUNK):
         weights = counts[start : start + _CHUNK].astype(np.float64)
@@ -163,7 +99,7 @@ def scores_with_intervals(sums: FloatArray, counts: NDArray[np.uint16]) -> dict[
     Parameters
     ----------
     sums
-        ``(repeats, participants, 9)`` of ``participant_sums``. A score is computed for
+        ``(repeats, participants, sums)`` of ``participant_sums``. A score is computed for
         each repeat of the cross-validation and then averaged: predictions are never
         averaged over repeats, which would score an ensemble that nobody trains.
     counts
@@ -189,7 +125,7 @@ def paired_difference(
     score
         A name of ``SCORES``.
     sums, reference
-        ``(repeats, participants, 9)`` of the two models on the same units.
+        ``(repeats, participants, sums)`` of the two models on the same units.
     counts
         ``(resamples, participants)``.
     """
