@@ -14,7 +14,7 @@ ROOT = Path(pallor.__file__).parent
 # A wing may import itself and what stands after it; api and cli stand above all.
 ORDER = [
     "cli", "api", "report", "evaluation", "models", "cohort", "features", "video", "weights",
-    "errors",
+    "anemia", "errors",
 ]  # fmt: skip
 SIMULATION_MAY_USE = {"simulation", "errors", "_version", "cohort.table", "cohort.atomic"}
 HEAVY = [
