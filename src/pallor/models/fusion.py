@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from pallor.errors import FeatureTableError, UsageError
+from pallor.models.core import core_columns
 from pallor.models.members import bounds_of, fit_learner, grids_of, out_of_fold
 from pallor.models.meta import Fold, tune_sum
 from pallor.models.offset import fit_offset, offset_of, without_gaps
@@ -38,7 +39,7 @@ from pallor.models.preprocessing import (
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, preparation_of
+from pallor.models.regressors import LEARNERS, Candidate, preparation_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     columns_ : dict of str to list of str
         Columns of each modality in the order of training.
+    core_ : dict of str to ndarray
+        Positions of each modality's core columns among its own (`pallor.models.core`).
     member_names_ : list of str
         ``modality/learner``; a modality without a column that varies has no member.
     candidates_ : dict of str to dict
@@ -162,6 +165,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 raise FeatureTableError(
                     f"the table has no features of modality {name}: extract it, or leave it out"
                 )
+        self.core_ = {name: core_columns(name, names) for name, names in self.columns_.items()}
         data = {name: matrix(X, columns) for name, columns in self.columns_.items()}
 
         order = _canonical_order(data, target)
@@ -201,11 +205,20 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         splits = min(self.inner_splits, len(np.unique(groups)))
         folds = grouped_folds(groups, y, splits, self.seed)
         self.inner_folds_ = folds
-        grids = grids_of(self.learners, quick=self.quick)
+        grids = {name: self._grids(name, values) for name, values in usable.items()}
         jobs = [(name, fold) for name in usable for fold in folds]
         # Threads: the learners' compiled code releases the lock, and each runs on one thread.
         predictions = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
-            delayed(out_of_fold)(usable[name], demographics, y, fold, grids, self.seed, self.quick)
+            delayed(out_of_fold)(
+                usable[name],
+                demographics,
+                y,
+                fold,
+                grids[name],
+                self.seed,
+                self.quick,
+                self.core_[name],
+            )
             for name, fold in jobs
         )
         offset = np.empty_like(y)
@@ -214,7 +227,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             offset[test] = offset_of(base, demographics, test)
         tried: dict[str, Floats] = {}  # member -> (rows, candidates)
         for name in usable:
-            for learner, grid in grids.items():
+            for learner, grid in grids[name].items():
                 tried[f"{name}/{learner}"] = np.empty((len(y), len(grid)))
         total = len(jobs) + 1
         for done, ((name, (_, test)), of_learner) in enumerate(
@@ -228,6 +241,10 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._refit(usable, demographics, y)
         progress(total, total, "all rows")
 
+    def _grids(self, modality: str, values: Floats) -> dict[str, tuple[Candidate, ...]]:
+        core = varying_columns(values[:, self.core_[modality]]) > 0
+        return grids_of(self.learners, quick=self.quick, core=core)
+
     def _join(self, tried: Mapping[str, Floats], offset: Floats, y: Floats) -> None:
         """Choose candidates and weights; the cross-fitted ones for the out-of-fold prediction."""
         left_over = y - offset
@@ -240,9 +257,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             weights, intercept = self._weigh(members, left_over, rest, others)
             self.oof_prediction_[test] = offset[test] + intercept + members[test] @ weights
         best = _best(tried, left_over, everything)
-        grids = grids_of(self.learners, quick=self.quick)
         self.candidates_ = {
-            name: dict(grids[name.split("/")[1]][index]) for name, index in best.items()
+            name: dict(LEARNERS[name.split("/")[1]].grid[index]) for name, index in best.items()
         }
         members = _chosen(tried, best, len(y))
         self.weights_, self.intercept_ = self._weigh(
@@ -278,17 +294,19 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.partial_ = {}
         self.members_ = {}
         positive = [n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0]
-        prepared: dict[tuple[str, str], tuple[Any, Floats]] = {}
+        prepared: dict[tuple[str, str, bool], tuple[Any, Floats]] = {}
         for name in positive:
             modality, learner_name = name.split("/")
             learner = LEARNERS[learner_name]
-            key = (modality, preparation_of(learner, usable[modality].shape[1]))
+            columns = self.core_[modality] if learner.core else slice(None)
+            key = (modality, preparation_of(learner, usable[modality].shape[1]), learner.core)
             if key not in prepared:
                 inputs = usable[modality]
                 if demographics is not None:
                     known = without_gaps(self.offset_, demographics)
                     self.partial_[modality] = partial_out(inputs, known)
                     inputs = without_demographics(inputs, known, self.partial_[modality])
+                inputs = inputs[:, columns]
                 pipeline = prepare(key[1], inputs, self.seed)
                 prepared[key] = pipeline, pipeline.transform(inputs)
             pipeline, values = prepared[key]
@@ -335,7 +353,10 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                         without_gaps(self.offset_, demographics),
                         self.partial_[modality],
                     )
-            deviation = np.clip(member.predict(inputs[modality]), *self.bounds_)
+            shown = inputs[modality]
+            if LEARNERS[name.split("/")[1]].core:
+                shown = shown[:, self.core_[modality]]
+            deviation = np.clip(member.predict(shown), *self.bounds_)
             total = total + weights[name] * deviation
         return np.asarray(total, dtype=np.float64)
 

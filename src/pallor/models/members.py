@@ -21,9 +21,26 @@ from pallor.models.regressors import LEARNERS, Candidate, Learner, Size, prepara
 Floats = NDArray[np.float64]
 
 
-def grids_of(learners: Sequence[str], *, quick: bool) -> dict[str, tuple[Candidate, ...]]:
-    """Return the candidates of each learner; the default alone where quick."""
-    return {name: LEARNERS[name].grid[:1] if quick else LEARNERS[name].grid for name in learners}
+def grids_of(
+    learners: Sequence[str], *, quick: bool, core: bool = True
+) -> dict[str, tuple[Candidate, ...]]:
+    """Return the candidates of each learner that a modality can have.
+
+    Parameters
+    ----------
+    learners
+        Names in `pallor.models.regressors.LEARNERS`.
+    quick
+        The default alone.
+    core
+        Whether the modality has core columns that vary; without, learners that see nothing
+        else are left out.
+    """
+    return {
+        name: LEARNERS[name].grid[:1] if quick else LEARNERS[name].grid
+        for name in learners
+        if core or not LEARNERS[name].core
+    }
 
 
 def fit_learner(
@@ -57,6 +74,7 @@ def out_of_fold(
     grids: Mapping[str, Sequence[Candidate]],
     seed: int,
     quick: bool,
+    core: NDArray[np.intp] | None = None,
 ) -> dict[str, Floats]:
     """Fit every candidate on the training rows of a fold and predict its test rows.
 
@@ -74,6 +92,8 @@ def out_of_fold(
         Candidates of each learner.
     seed, quick
         As in `pallor.models.fusion.FusedRegressor`.
+    core
+        Positions of the core columns, for learners that see nothing else.
 
     Returns
     -------
@@ -93,14 +113,19 @@ def out_of_fold(
     if not varying_columns(inputs):
         return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
     result: dict[str, Floats] = {}
-    prepared: dict[str, tuple[Floats, Floats]] = {}
+    prepared: dict[tuple[str, bool], tuple[Floats, Floats]] = {}
     for name, grid in grids.items():
         learner = LEARNERS[name]
-        preparation = preparation_of(learner, inputs.shape[1])
-        if preparation not in prepared:
-            pipeline = prepare(preparation, inputs, seed)
-            prepared[preparation] = pipeline.transform(inputs), pipeline.transform(held_out)
-        seen, unseen = prepared[preparation]
+        key = (preparation_of(learner, inputs.shape[1]), learner.core)
+        if key not in prepared:
+            shown = inputs[:, core] if learner.core else inputs
+            asked = held_out[:, core] if learner.core else held_out
+            if not varying_columns(shown):
+                result[name] = np.zeros((len(test), len(grid)))
+                continue
+            pipeline = prepare(key[0], shown, seed)
+            prepared[key] = pipeline.transform(shown), pipeline.transform(asked)
+        seen, unseen = prepared[key]
         columns = [
             fit_learner(learner, seen, left_over, candidate, seed, quick).predict(unseen)
             for candidate in grid

@@ -44,11 +44,15 @@ class Learner:
         ``(size, seed, n_jobs, candidate) -> estimator``, not fitted.
     grid
         Candidates for tuning; the first is the default, which is taken where nothing is tuned.
+    core
+        Whether it sees the core columns alone (`pallor.models.core`); a modality without core
+        columns has no such member.
     """
 
     preparation: str
     build: Callable[[Size, int, int, Candidate], Any]
     grid: tuple[Candidate, ...]
+    core: bool = False
 
 
 def _columns_a_split(size: Size) -> int:
@@ -122,6 +126,19 @@ def _pls(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
     return PLSRegression(n_components=max(1, most), scale=False)
 
 
+def _chromophore(size: Size, _seed: int, _n_jobs: int, candidate: Candidate) -> Any:
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    # Few columns: squares and products can be afforded where the grid finds that they help.
+    return make_pipeline(
+        PolynomialFeatures(degree=int(candidate["degree"]), include_bias=False),
+        StandardScaler(),
+        Ridge(alpha=float(candidate["shrinkage"]) * size.rows),
+    )
+
+
 WIDE_COLUMNS = 1000
 """Above this a modality's columns are nearly copies of one another (pooled embeddings), and no
 learner gets them as they are: trees would search thousands of them at every node."""
@@ -156,12 +173,25 @@ LEARNERS: dict[str, Learner] = {
         _pls,
         ({"n_components": 2}, {"n_components": 1}, {"n_components": 4}, {"n_components": 8}),
     ),
+    "chromophore": Learner(
+        "standardized",
+        _chromophore,
+        (
+            {"degree": 1, "shrinkage": 0.01},
+            {"degree": 1, "shrinkage": 0.001},
+            {"degree": 1, "shrinkage": 0.1},
+            {"degree": 2, "shrinkage": 0.01},
+            {"degree": 2, "shrinkage": 0.1},
+            {"degree": 2, "shrinkage": 1.0},
+        ),
+        core=True,
+    ),
 }
 """Base learners by name."""
 
 REGRESSORS: dict[str, tuple[str, ...]] = {
     "xgboost": ("xgboost",),
     "random_forest": ("random_forest",),
-    "stacking": ("random_forest", "xgboost", "extra_trees", "svr", "ridge", "pls"),
+    "stacking": ("random_forest", "xgboost", "extra_trees", "svr", "ridge", "pls", "chromophore"),
 }
 """The regressors that users name: which learners each modality gets."""
