@@ -106,9 +106,12 @@ def operating_point(
     spared = (~called).mean(axis=0)
     tp, fp, tn, fn = chosen * positive, chosen * ~positive, spared * ~positive, spared * positive
     return OperatingPoint(
-        *(float(cell.sum()) for cell in (tp, fp, tn, fn)),
-        *(
-            share(of, among, participant, counts)
-            for of, among in ((tp, tp + fn), (tn, tn + fp), (tp, tp + fp), (tn, tn + fn))
-        ),
+        true_positives=float(tp.sum()),
+        false_positives=float(fp.sum()),
+        true_negatives=float(tn.sum()),
+        false_negatives=float(fn.sum()),
+        sensitivity=share(tp, tp + fn, participant, counts),
+        specificity=share(tn, tn + fp, participant, counts),
+        ppv=share(tp, tp + fp, participant, counts),
+        npv=share(tn, tn + fn, participant, counts),
     )
