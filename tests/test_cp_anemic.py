@@ -15,7 +15,7 @@ import pytest
 
 from pallor.cohort.feature_table import load_features
 from pallor.cohort.folds import components
-from pallor.evaluation.fitting import fused_regressor
+from pallor.evaluation.task import fused_regressor
 from pallor.evaluation.protocol import evaluate
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared, pytest.mark.xdist_group("cp_anemic")]

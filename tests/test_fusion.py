@@ -88,16 +88,16 @@ def test_out_of_fold_prediction_of_a_group_does_not_see_its_own_outcome_in_the_m
 
 
 def test_fused_out_of_fold_weights_leave_out_the_fold(monkeypatch):
-    import pallor.models.fusion as fusion
+    import pallor.models.joining as joining
 
     seen = []
-    original = fusion.tune_sum
+    original = joining.tune_sum
 
     def spy(members, target, folds):
         seen.append((len(target), [np.concatenate(pair) for pair in folds]))
         return original(members, target, folds)
 
-    monkeypatch.setattr(fusion, "tune_sum", spy)
+    monkeypatch.setattr(joining, "tune_sum", spy)
     table, y, person = make(30, 2)
     model = FusedRegressor(("color", "pulse"), ("ridge",), quick=True).fit(table, y, person)
     sizes = [len(y) - len(test) for _, test in model.inner_folds_]

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from pallor.evaluation import probe as probe_module
 from pallor.evaluation.bootstrap import area_under_curve, auc_with_interval, resample_counts
-from pallor.evaluation.fitting import Task
+from pallor.evaluation.task import Task
 from pallor.evaluation.probe import fit_and_score, probe_sex
 from pallor.evaluation.probe_plan import plan_probes, sex_of_rows
 from pallor.evaluation.protocol import evaluate

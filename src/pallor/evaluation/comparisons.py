@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pallor.evaluation.bootstrap import paired_difference
-from pallor.evaluation.fitting import Spec
 from pallor.evaluation.study import Study
+from pallor.evaluation.task import Spec
 
 
 def fused_against_singles(

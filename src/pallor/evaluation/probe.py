@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pallor.evaluation.bootstrap import auc_with_interval, resample_counts
-from pallor.evaluation.fitting import Task
 from pallor.evaluation.probe_plan import BoolArray, FloatArray, Probe
 from pallor.evaluation.splits import assert_disjoint
+from pallor.evaluation.task import Task
 from pallor.evaluation.unit import mean_of_units
 
 if TYPE_CHECKING:

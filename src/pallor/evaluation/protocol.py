@@ -20,7 +20,6 @@ from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
 from pallor.evaluation.comparisons import fused_against_singles
 from pallor.evaluation.copies import describe_copies, without_copies
-from pallor.evaluation.fitting import ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.flow import participants_flow
 from pallor.evaluation.probe import probe_notes, probe_sex
 from pallor.evaluation.probe_plan import plan_probes
@@ -37,6 +36,7 @@ from pallor.evaluation.request import (
 from pallor.evaluation.result import Evaluation, without_nan
 from pallor.evaluation.splits import inner_groups, make_plan
 from pallor.evaluation.study import Study, run_study
+from pallor.evaluation.task import ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.unit import OUTCOME
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def _evaluate(
     probes = plan_probes(
         rows, task.plan, request.modalities, unit=request.unit, quick=request.quick
     )
-    total = sum(len(work.jobs) for work in (task, unique_task) if work)
+    total = sum(work.steps for work in (task, unique_task) if work)
     total += sum(len(probe.splits) for probe in probes)
     finished = 0
 

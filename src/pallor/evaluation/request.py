@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pallor.errors import FeatureTableError, UsageError
-from pallor.evaluation.fitting import ModelFactory, Spec
+from pallor.evaluation.task import ModelFactory, Spec
 
 if TYPE_CHECKING:
     import pandas as pd

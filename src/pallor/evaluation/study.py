@@ -17,8 +17,9 @@ from pallor.evaluation.bootstrap import (
     resample_counts,
     scores_with_intervals,
 )
-from pallor.evaluation.fitting import Task, out_of_fold
+from pallor.evaluation.fitting import out_of_fold
 from pallor.evaluation.splits import Plan
+from pallor.evaluation.task import Task
 from pallor.evaluation.unit import OUTCOME, mean_of_units, unit_of_rows, units_of_table
 
 if TYPE_CHECKING:
@@ -242,8 +243,8 @@ def run_study(
         for name, baseline in BASELINES.items()
         if not lacking(baseline, units.frame)
     }
-    rows = out_of_fold(task, workers=workers, done=done)
-    for name, values in rows.items():
+    fitted = out_of_fold(task, workers=workers, done=done)
+    for name, values in fitted.predicted.items():
         predicted[name] = np.stack([mean_of_units(row, units.of_row) for row in values])
     sums = {
         name: np.stack(

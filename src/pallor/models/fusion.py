@@ -27,19 +27,18 @@ from sklearn.base import BaseEstimator, RegressorMixin
 
 from pallor.errors import FeatureTableError, UsageError
 from pallor.models.core import core_columns
-from pallor.models.members import bounds_of, fit_learner, grids_of, out_of_fold
-from pallor.models.meta import Fold, tune_sum
+from pallor.models.joining import join_members
+from pallor.models.members import bounds_of, fit_members, grids_of, out_of_fold, predict_member
+from pallor.models.meta import Fold
 from pallor.models.offset import fit_offset, offset_of, without_gaps
 from pallor.models.preprocessing import (
     DEMOGRAPHICS,
     columns_of,
     matrix,
-    partial_out,
-    prepare,
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, Candidate, preparation_of
+from pallor.models.regressors import LEARNERS, Candidate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,73 +246,41 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _join(self, tried: Mapping[str, Floats], offset: Floats, y: Floats) -> None:
         """Choose candidates and weights; the cross-fitted ones for the out-of-fold prediction."""
-        left_over = y - offset
-        everything = np.arange(len(y))
-        self.oof_prediction_ = np.empty_like(y)
-        for position, (_, test) in enumerate(self.inner_folds_):
-            rest = np.setdiff1d(everything, test)
-            members = _chosen(tried, _best(tried, left_over, rest), len(y))
-            others = [fold for i, fold in enumerate(self.inner_folds_) if i != position]
-            weights, intercept = self._weigh(members, left_over, rest, others)
-            self.oof_prediction_[test] = offset[test] + intercept + members[test] @ weights
-        best = _best(tried, left_over, everything)
-        self.candidates_ = {
-            name: dict(LEARNERS[name.split("/")[1]].grid[index]) for name, index in best.items()
-        }
-        members = _chosen(tried, best, len(y))
-        self.weights_, self.intercept_ = self._weigh(
-            members, left_over, everything, self.inner_folds_
+        joined = join_members(
+            tried,
+            y - offset,
+            self.inner_folds_,
+            trust_one=DEMOGRAPHICS not in self.modalities,
         )
-        self.oof_ = members + offset[:, None]
-
-    def _weigh(
-        self,
-        members: Floats,
-        left_over: Floats,
-        rows: NDArray[np.intp],
-        folds: Sequence[Fold],
-    ) -> tuple[Floats, float]:
-        if members.shape[1] == 0:
-            return np.zeros(0), 0.0
-        if members.shape[1] == 1 and DEMOGRAPHICS not in self.modalities:
-            return np.ones(1), 0.0
-        within = [
-            (np.searchsorted(rows, np.setdiff1d(rows, test)), np.searchsorted(rows, test))
-            for _, test in ((a, np.sort(b)) for a, b in folds)
-        ]
-        if len(within) < 2:
-            return np.zeros(members.shape[1]), 0.0
-        joined = tune_sum(members[rows], left_over[rows], within)
-        return joined.weights, joined.intercept
+        self.oof_prediction_ = offset + joined.deviation
+        self.oof_ = joined.members + offset[:, None]
+        self.weights_, self.intercept_ = joined.weights, joined.intercept
+        self.candidates_ = {
+            name: dict(LEARNERS[name.split("/")[1]].grid[index])
+            for name, index in joined.best.items()
+        }
 
     def _refit(self, usable: Mapping[str, Floats], demographics: Floats | None, y: Floats) -> None:
         everything = np.arange(len(y))
         self.offset_ = fit_offset(demographics, y, everything)
         left_over = y - offset_of(self.offset_, demographics, everything)
+        known = None if demographics is None else without_gaps(self.offset_, demographics)
         self.bounds_ = bounds_of(left_over)
         self.partial_ = {}
         self.members_ = {}
-        positive = [n for n, w in zip(self.member_names_, self.weights_, strict=True) if w > 0.0]
-        prepared: dict[tuple[str, str, bool], tuple[Any, Floats]] = {}
-        for name in positive:
-            modality, learner_name = name.split("/")
-            learner = LEARNERS[learner_name]
-            columns = self.core_[modality] if learner.core else slice(None)
-            key = (modality, preparation_of(learner, usable[modality].shape[1]), learner.core)
-            if key not in prepared:
-                inputs = usable[modality]
-                if demographics is not None:
-                    known = without_gaps(self.offset_, demographics)
-                    self.partial_[modality] = partial_out(inputs, known)
-                    inputs = without_demographics(inputs, known, self.partial_[modality])
-                inputs = inputs[:, columns]
-                pipeline = prepare(key[1], inputs, self.seed)
-                prepared[key] = pipeline, pipeline.transform(inputs)
-            pipeline, values = prepared[key]
-            fitted = fit_learner(
-                learner, values, left_over, self.candidates_[name], self.seed, self.quick
-            )
-            self.members_[name] = _pipeline(pipeline, fitted)
+        positive: dict[str, dict[str, Candidate]] = {}
+        for name, weight in zip(self.member_names_, self.weights_, strict=True):
+            if weight > 0.0:
+                modality, learner = name.split("/")
+                positive.setdefault(modality, {})[learner] = self.candidates_[name]
+        for modality, candidates in positive.items():
+            members, coefficients = fit_members(
+                usable[modality], known, left_over, candidates, self.seed, self.quick,
+                self.core_[modality],
+            )  # fmt: skip
+            if known is not None:
+                self.partial_[modality] = coefficients
+            self.members_ |= {f"{modality}/{name}": member for name, member in members.items()}
 
     def predict(self, X: pd.DataFrame) -> Floats:
         """Predict hemoglobin in g/dL for rows of a feature table.
@@ -353,10 +320,9 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                         without_gaps(self.offset_, demographics),
                         self.partial_[modality],
                     )
-            shown = inputs[modality]
-            if LEARNERS[name.split("/")[1]].core:
-                shown = shown[:, self.core_[modality]]
-            deviation = np.clip(member.predict(shown), *self.bounds_)
+            deviation = predict_member(
+                name.split("/")[1], member, inputs[modality], self.core_[modality], self.bounds_
+            )
             total = total + weights[name] * deviation
         return np.asarray(total, dtype=np.float64)
 
@@ -367,12 +333,14 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         outcomes that partial least squares keeps. (A support vector machine still holds some
         of its training rows, as standardized components.)
         """
+        from sklearn.pipeline import Pipeline
+
         lean: FusedRegressor = _without(self, "inner_folds_", "oof_", "oof_prediction_")
         lean.members_ = {}
         for name, member in self.members_.items():
             (_, prepared), (_, learner) = member.steps
             slim = _without(learner, "_x_scores", "_y_scores", "x_scores_", "y_scores_")
-            lean.members_[name] = _pipeline(prepared, slim)
+            lean.members_[name] = Pipeline([("prepare", prepared), ("learner", slim)])
         return lean
 
 
@@ -381,25 +349,6 @@ def _canonical_order(data: Mapping[str, Floats], y: Floats) -> NDArray[np.intp]:
     table = np.ascontiguousarray(np.column_stack([y, *data.values()]))
     digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in table]
     return np.asarray(sorted(range(len(y)), key=digests.__getitem__), dtype=np.intp)
-
-
-def _best(tried: Mapping[str, Floats], target: Floats, rows: NDArray[np.intp]) -> dict[str, int]:
-    return {
-        name: int(np.argmin(np.square(values[rows] - target[rows, None]).mean(axis=0)))
-        for name, values in tried.items()
-    }
-
-
-def _chosen(tried: Mapping[str, Floats], best: Mapping[str, int], rows: int) -> Floats:
-    columns = [values[:, best[name]] for name, values in tried.items()]
-    return np.column_stack(columns) if columns else np.zeros((rows, 0))
-
-
-def _pipeline(prepared: Any, fitted: Any) -> Any:
-    """Join a fitted preparation (shared between members) and a fitted learner."""
-    from sklearn.pipeline import Pipeline
-
-    return Pipeline([("prepare", prepared), ("learner", fitted)])
 
 
 def _without(fitted: Any, *names: str) -> Any:

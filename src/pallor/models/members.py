@@ -133,3 +133,82 @@ def out_of_fold(
         predicted = np.column_stack(columns).astype(np.float64)
         result[name] = np.clip(predicted, *bounds_of(left_over))
     return result
+
+
+def fit_members(
+    values: Floats,
+    demographics: Floats | None,
+    left_over: Floats,
+    candidates: Mapping[str, Candidate],
+    seed: int,
+    quick: bool,
+    core: NDArray[np.intp],
+) -> tuple[dict[str, Any], Floats]:
+    """Fit one candidate of some learners to all rows of one modality.
+
+    Parameters
+    ----------
+    values, seed, quick, core
+        As in `out_of_fold`.
+    demographics
+        Without gaps, ``(rows, d)``; None where the features stay as they are.
+    left_over
+        Outcome less the offset in g/dL, ``(rows,)``.
+    candidates
+        Learner to candidate.
+
+    Returns
+    -------
+    members : dict
+        Learner to a fitted pipeline, which expects the core columns alone where the learner
+        does (`pallor.models.regressors.Learner.core`).
+    coefficients : ndarray
+        What `partial_out` found; empty without demographics.
+    """
+    from sklearn.pipeline import Pipeline
+
+    coefficients = np.zeros((0, values.shape[1]))
+    if demographics is not None:
+        coefficients = partial_out(values, demographics)
+        values = without_demographics(values, demographics, coefficients)
+    members: dict[str, Any] = {}
+    prepared: dict[tuple[str, bool], tuple[Any, Floats]] = {}
+    for name, candidate in candidates.items():
+        learner = LEARNERS[name]
+        key = (preparation_of(learner, values.shape[1]), learner.core)
+        if key not in prepared:
+            shown = values[:, core] if learner.core else values
+            pipeline = prepare(key[0], shown, seed)
+            prepared[key] = pipeline, pipeline.transform(shown)
+        pipeline, ready = prepared[key]
+        fitted = fit_learner(learner, ready, left_over, candidate, seed, quick)
+        # The preparation is shared between members.
+        members[name] = Pipeline([("prepare", pipeline), ("learner", fitted)])
+    return members, coefficients
+
+
+def predict_member(
+    learner: str,
+    member: Any,
+    values: Floats,
+    core: NDArray[np.intp],
+    bounds: tuple[float, float],
+) -> Floats:
+    """Predict the deviation from the offset, g/dL, ``(rows,)``, held within the bounds.
+
+    Parameters
+    ----------
+    learner
+        Its name.
+    member
+        Of `fit_members`.
+    values
+        Features of the modality, ``(rows, columns)``, without the demographics where the
+        member was fitted so.
+    core
+        Positions of the core columns.
+    bounds
+        `bounds_of` the training rows.
+    """
+    shown = values[:, core] if LEARNERS[learner].core else values
+    return np.clip(np.asarray(member.predict(shown), dtype=np.float64), *bounds)

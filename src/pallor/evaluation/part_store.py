@@ -1,0 +1,99 @@
+"""What finished parts of an evaluation said, kept on disk so that an interrupted run goes on.
+
+Parts belong to one evaluation: to its features, outcomes, splits, seeds and the versions of
+what fits them. Those of another are not read, and all are removed when the evaluation ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from pallor.evaluation.shared_members import Said
+
+
+def identity_of(arrays: Iterable[NDArray[np.generic]], words: Iterable[str]) -> str:
+    """Hash everything that decides what members say.
+
+    Parameters
+    ----------
+    arrays
+        Features, outcomes, splits, in a fixed order.
+    words
+        Seeds, names and versions, in a fixed order.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    for word in words:
+        digest.update(f"{len(word)}:{word}".encode())
+    return digest.hexdigest()
+
+
+class PartStore:
+    """Finished parts in a folder.
+
+    Parameters
+    ----------
+    folder
+        Made when the first part is kept.
+    identity
+        `identity_of` the evaluation.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder = folder / identity
+
+    def get(self, key: str) -> Said | None:
+        """Return what was kept under a key; None where nothing whole is there."""
+        from pallor.evaluation.shared_members import Said
+
+        try:
+            with np.load(self._folder / f"{key}.npz", allow_pickle=False) as kept:
+                arrays = {name: kept[name] for name in kept.files}
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+            # Absent, or damaged by whatever ended the run: it is computed again.
+            return None
+        sides: dict[str, dict[str, NDArray[np.float64]]] = {"tried": {}, "tested": {}}
+        for name, values in arrays.items():
+            side, _, learner = name.partition("/")
+            sides[side][learner] = values
+        return Said(sides["tried"], sides["tested"])
+
+    def put(self, key: str, said: Said) -> None:
+        """Keep a part, completely or not at all.
+
+        Raises
+        ------
+        OSError
+            If the folder cannot be written to.
+        """
+        from pallor.cohort.atomic import write_bytes
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        sides: dict[str, NDArray[np.float64]] = {
+            **{f"tried/{name}": values for name, values in said.tried.items()},
+            **{f"tested/{name}": values for name, values in said.tested.items()},
+        }
+        np.savez(buffer, **sides)  # type: ignore[arg-type]
+        write_bytes(self._folder / f"{key}.npz", buffer.getvalue())
+
+    @staticmethod
+    def clear(folder: Path) -> None:
+        """Remove all parts of a run that has ended, those of earlier settings included."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+OpenStore = Callable[[str], PartStore]
+"""Opens the store of an evaluation of a given identity."""
