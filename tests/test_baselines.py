@@ -24,8 +24,8 @@ def people(n=200, seed=0):
     return frame, hb
 
 
-def test_registry_names_the_three_baselines_in_order():
-    assert list(BASELINES) == ["mean", "sex", "sex_age"]
+def test_registry_names_the_baselines_in_order_of_what_they_know():
+    assert list(BASELINES) == ["mean", "sex", "sex_age", "sex_age_bmi"]
 
 
 def test_mean_predicts_the_training_mean():
@@ -81,6 +81,20 @@ def test_unknown_sex_and_age_of_single_people_still_get_a_number(name):
     assert hb[:100].min() < got[50] < hb[:100].max()
 
 
+def test_the_body_mass_index_counts_where_it_is_known():
+    frame, hb = people()
+    index = np.random.default_rng(2).normal(25, 4, len(frame))
+    law = hb + 0.3 * (index - 25)
+    known = frame.assign(bmi=index)
+    function = BASELINES["sex_age_bmi"].predict
+    with_it = function(known[:100], law[:100], known[100:])
+    without = predict_sex_age(frame[:100], law[:100], frame[100:])
+    assert metrics.mae(law[100:], with_it) < 0.9 * metrics.mae(law[100:], without)
+    known.loc[120, "bmi"] = np.nan
+    assert np.isfinite(function(known[:100], law[:100], known[100:])).all()
+    assert lacking(BASELINES["sex_age_bmi"], frame) == ["bmi"]
+
+
 def test_gaps_are_filled_from_the_training_part_alone():
     frame, hb = people()
     frame.loc[150:, "age_years"] = np.nan
@@ -116,7 +130,9 @@ def test_cohort_table_gets_the_baselines_out_of_fold_and_in_sample():
     assert found["models"] == []
     assert found["headline"] is None
     assert found["incremental_r2"] is None
-    assert [entry["name"] for entry in found["baselines"]] == list(BASELINES)
+    # Without a body mass index there is no baseline of it, and no note asks for one.
+    assert [entry["name"] for entry in found["baselines"]] == list(BASELINES)[:3]
+    assert not any("bmi" in note for note in found["notes"])
     mean, sex, _ = found["baselines"]
     assert mean["in_sample"]["mae"] == pytest.approx(metrics.mae(hb, np.full(60, hb.mean())))
     assert sex["in_sample"]["r2"] > 0

@@ -215,3 +215,37 @@ def test_where_groups_are_held_out_the_inner_folds_hold_out_groups_too():
     assert len(set(zip(groups, site, strict=True))) == 5
     nested = make_plan(table, numbers, protocol="nested", seed=0)
     np.testing.assert_array_equal(inner_groups(nested, numbers), numbers)
+
+
+def test_holdout_takes_a_fifth_of_the_people_of_each_stratum_with_every_seed():
+    rng = np.random.default_rng(0)
+    people, clips = 150, 3
+    person = np.repeat(np.arange(people), clips)
+    male = rng.integers(0, 2, people)
+    hb = 13.0 + 2.0 * male + rng.normal(0, 1.2, people)
+    table = pd.DataFrame(
+        {"sex": np.where(male, "male", "female")[person], "hemoglobin_g_dl": hb[person]}
+    )
+    plan = make_plan(table, person, protocol="holdout", repeats=40)
+    assert len(plan.splits) == plan.repeats == 40
+    times = np.zeros(people)
+    for split in plan.splits:
+        tested = np.unique(person[split.test])
+        assert not set(tested) & set(person[split.train])
+        assert len(split.test) + len(split.train) == len(table)
+        assert len(tested) == people / 5
+        assert abs(male[tested].mean() - male.mean()) < 0.04
+        assert abs(hb[tested].mean() - hb.mean()) < 0.25
+        times[tested] += 1
+    # Everybody is held out now and then, and the seeds differ.
+    assert times.min() > 0
+    assert len({tuple(split.test) for split in plan.splits}) == 40
+    again = make_plan(table, person, protocol="holdout", repeats=40)
+    assert all(np.array_equal(a.test, b.test) for a, b in zip(plan.splits, again.splits))
+
+
+def test_holdout_has_seeds_and_no_folds():
+    table = pd.DataFrame({"hemoglobin_g_dl": np.linspace(9, 17, 20)})
+    with pytest.raises(UsageError, match="repeats"):
+        make_plan(table, np.arange(20), protocol="holdout", folds=3)
+    assert make_plan(table, np.arange(20), protocol="holdout").repeats == 100

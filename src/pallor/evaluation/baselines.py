@@ -1,9 +1,9 @@
-"""What is known without looking: predictions from sex and age alone.
+"""What is known without looking: predictions from sex, age and body mass index alone.
 
 A measured face is worth what it adds to these. Each baseline learns from the units of
 the training part alone. Where single units lack sex or age, the training part fills them:
 an unknown sex gets the mean of all (``sex``) or the training share of men (``sex_age``), an
-unknown age the training median.
+unknown age or body mass index the training median.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Baseline:
     Attributes
     ----------
     name
-        ``mean``, ``sex`` or ``sex_age``.
+        ``mean``, ``sex``, ``sex_age`` or ``sex_age_bmi``.
     needs
         Columns without which it is left out.
     description
@@ -56,6 +56,11 @@ def age(units: pd.DataFrame) -> FloatArray:
     return np.asarray(units["age_years"].to_numpy(dtype=np.float64, na_value=np.nan))
 
 
+def bmi(units: pd.DataFrame) -> FloatArray:
+    """Body mass index in kg/m2 as float64, NaN where unknown, ``(units,)``."""
+    return np.asarray(units["bmi"].to_numpy(dtype=np.float64, na_value=np.nan))
+
+
 def predict_mean(train: pd.DataFrame, outcome: FloatArray, test: pd.DataFrame) -> FloatArray:
     """Predict the mean of the training part for everyone."""
     del train
@@ -73,23 +78,44 @@ def predict_sex(train: pd.DataFrame, outcome: FloatArray, test: pd.DataFrame) ->
 
 
 def predict_sex_age(train: pd.DataFrame, outcome: FloatArray, test: pd.DataFrame) -> FloatArray:
-    """Least squares on sex, age and their product, with an intercept.
+    """Least squares on sex, age and their product, with an intercept."""
+    return _least_squares(train, outcome, test, ())
 
-    Where the training part cannot tell the terms apart (one sex only, say), the solution
-    of least norm is taken.
-    """
-    known_sex, known_age = male(train), age(train)
+
+def predict_sex_age_bmi(train: pd.DataFrame, outcome: FloatArray, test: pd.DataFrame) -> FloatArray:
+    """Least squares on sex, age, their product and the body mass index, with an intercept."""
+    return _least_squares(train, outcome, test, (bmi,))
+
+
+def _least_squares(
+    train: pd.DataFrame,
+    outcome: FloatArray,
+    test: pd.DataFrame,
+    others: tuple[Callable[[pd.DataFrame], FloatArray], ...],
+) -> FloatArray:
+    # Where the training part cannot tell the terms apart (one sex only, say), the solution of
+    # least norm is taken.
+    known_sex = male(train)
     fill_sex = float(np.nanmean(known_sex)) if np.isfinite(known_sex).any() else 0.5
-    fill_age = float(np.nanmedian(known_age)) if np.isfinite(known_age).any() else 0.0
+    numbers = (age, *others)
+    fills = [_median(number(train)) for number in numbers]
 
-    def design(sex: FloatArray, years: FloatArray) -> FloatArray:
-        sex = np.where(np.isfinite(sex), sex, fill_sex)
-        # Decades about the training median: the four columns stay well conditioned.
-        decades = (np.where(np.isfinite(years), years, fill_age) - fill_age) / 10.0
-        return np.stack([np.ones_like(sex), sex, decades, sex * decades], axis=1)
+    def design(units: pd.DataFrame) -> FloatArray:
+        known = male(units)
+        sex = np.where(np.isfinite(known), known, fill_sex)
+        # Tens about the training median: the columns stay well conditioned.
+        tens = []
+        for number, fill in zip(numbers, fills, strict=True):
+            values = number(units)
+            tens.append((np.where(np.isfinite(values), values, fill) - fill) / 10.0)
+        return np.stack([np.ones_like(sex), sex, *tens, sex * tens[0]], axis=1)
 
-    weights = np.linalg.lstsq(design(known_sex, known_age), outcome, rcond=None)[0]
-    return np.asarray(design(male(test), age(test)) @ weights, dtype=np.float64)
+    weights = np.linalg.lstsq(design(train), outcome, rcond=None)[0]
+    return np.asarray(design(test) @ weights, dtype=np.float64)
+
+
+def _median(values: FloatArray) -> float:
+    return float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
 
 
 BASELINES: Mapping[str, Baseline] = MappingProxyType(
@@ -104,6 +130,12 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
                 "linear in sex, age and sex x age",
                 predict_sex_age,
             ),
+            Baseline(
+                "sex_age_bmi",
+                ("sex", "age_years", "bmi"),
+                "linear in sex, age, sex x age and body mass index",
+                predict_sex_age_bmi,
+            ),
         )
     }
 )
@@ -115,5 +147,6 @@ def lacking(baseline: Baseline, units: pd.DataFrame) -> list[str]:
     usable = {
         "sex": lambda: bool(np.isfinite(male(units)).any()),
         "age_years": lambda: bool(np.isfinite(age(units)).any()),
+        "bmi": lambda: bool(np.isfinite(bmi(units)).any()),
     }
     return [name for name in baseline.needs if name not in units.columns or not usable[name]()]

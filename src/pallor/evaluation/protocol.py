@@ -152,7 +152,8 @@ def _notes(table: pd.DataFrame, request: Request) -> list[str]:
     notes = []
     for name, baseline in BASELINES.items():
         absent = lacking(baseline, table)
-        if absent:
+        # The body mass index is rarely known, and asked for by nobody who has none.
+        if absent and "bmi" not in absent:
             notes.append(
                 f"Baseline {name} is left out: the table has no {' and no '.join(absent)}."
             )

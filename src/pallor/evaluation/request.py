@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DEMOGRAPHICS: Final = "demographics"
+PAIRED: Final = "color"
+"""The modality that is paired with each other one."""
 HEADLINE: Final = "stacking"
 """The regressor whose score on all modalities is the result, fixed before any is seen."""
 
@@ -131,10 +133,18 @@ def columns_of_modalities(table: pd.DataFrame, modalities: Sequence[str]) -> tup
 def make_specs(
     table: pd.DataFrame, modalities: tuple[str, ...], learners: dict[str, tuple[str, ...]]
 ) -> tuple[Spec, ...]:
-    """Plan the table: each modality alone and all together, under each regressor."""
+    """Plan the table: each modality alone, color with each other, and all, under each regressor."""
     sets: list[tuple[str, ...]] = [(name,) for name in modalities]
+    if PAIRED in modalities:
+        # The order of the modalities, so that the pair of two is the set of all.
+        sets += [
+            tuple(one for one in modalities if one in (PAIRED, name))
+            for name in modalities
+            if name not in (PAIRED, DEMOGRAPHICS)
+        ]
     if len(modalities) > 1:
         sets.append(modalities)
+    sets = list(dict.fromkeys(sets))
     return tuple(
         Spec(chosen, regressor, names, columns_of_modalities(table, chosen))
         for chosen in sets

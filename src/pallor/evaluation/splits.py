@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 IntArray = NDArray[np.intp]
 
-PROTOCOLS: Final = ("nested", "quick", "group", "fold")
+PROTOCOLS: Final = ("nested", "quick", "holdout", "group", "fold")
 GROUPS: Final = ("site", "camera", "session")
 MIN_COMPONENTS: Final = 6
 """Fewer independent participants than this cannot be split into anything that means something."""
+HELD_OUT_SHARE: Final = 0.2
+_QUINTILES: Final = 5
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Split:
     Attributes
     ----------
     repeat
-        Number of the repeat, from 0. Within a repeat every row is tested exactly once.
+        Number of the repeat, from 0. Within a repeat every row is tested exactly once, but
+        under ``holdout``, where a repeat is one seed and tests a fifth of the components.
     fold
         Number of the fold within the repeat, from 0.
     label
@@ -56,7 +59,7 @@ class Plan:
     Attributes
     ----------
     protocol
-        ``nested``, ``quick``, ``group`` or ``fold``.
+        ``nested``, ``quick``, ``holdout``, ``group`` or ``fold``.
     folds, repeats
         How many of each were made.
     group
@@ -219,6 +222,34 @@ def _repeated(
     return Plan(protocol, possible, repeats, None, tuple(splits), tuple(notes))
 
 
+def _held_out_by_seed(
+    table: pd.DataFrame, components: NDArray[np.integer], seed: int, repeats: int
+) -> Plan:
+    """Hold out every fifth component, ``repeats`` times.
+
+    Components are sorted by sex and quintile of hemoglobin, within these at random, and every
+    fifth is taken from a random start: each stratum gives its fifth up to rounding.
+    """
+    numbers, first = np.unique(components, return_index=True)
+    outcome = table["hemoglobin_g_dl"].to_numpy(dtype=np.float64)
+    mean = np.array([outcome[components == number].mean() for number in numbers])
+    sex = table["sex"].astype(str).to_numpy()[first] if "sex" in table.columns else first * 0
+    edges = np.quantile(mean, np.arange(1, _QUINTILES) / _QUINTILES)
+    quintile = np.searchsorted(edges, mean, side="right")
+    _, sex_code = np.unique(sex, return_inverse=True)
+    every = round(1.0 / HELD_OUT_SHARE)
+    splits = []
+    for repeat in range(repeats):
+        rng = np.random.default_rng([seed, repeat])
+        order = np.lexsort((rng.random(len(numbers)), quintile, sex_code))
+        tested = numbers[order[int(rng.integers(every)) :: every]]
+        is_test = np.isin(components, tested)
+        splits.append(
+            Split(repeat, 0, f"seed {repeat}", np.flatnonzero(~is_test), np.flatnonzero(is_test))
+        )
+    return Plan("holdout", 1, repeats, None, tuple(splits))
+
+
 def make_plan(
     table: pd.DataFrame,
     components: NDArray[np.integer],
@@ -239,8 +270,11 @@ def make_plan(
         Component of each row.
     protocol
         ``nested``: repeated K-fold over components, stratified by outcome (5 folds, 2
-        repeats by default). ``quick``: the same, 3 folds once. ``group``: each value of a
-        column held out in turn. ``fold``: the folds that the table's ``fold`` column gives.
+        repeats by default). ``quick``: the same, 3 folds once. ``holdout``: a fifth of the
+        components, stratified by sex and hemoglobin, held out with each of 100 seeds; what
+        papers with a single test set do, as often as it takes to see how much the seed
+        decides. ``group``: each value of a column held out in turn. ``fold``: the folds that
+        the table's ``fold`` column gives.
     group
         ``site``, ``camera`` or ``session``, for ``group``.
     seed
@@ -250,8 +284,8 @@ def make_plan(
 
     Returns
     -------
-    The plan; every split of it has passed ``assert_disjoint`` and every repeat
-    ``assert_each_once``.
+    The plan; every split of it has passed ``assert_disjoint`` and every repeat, but for
+    ``holdout``, ``assert_each_once``.
 
     Raises
     ------
@@ -275,6 +309,10 @@ def make_plan(
     if column is not None:
         splits, notes = _held_out_by(components, _labels(table, column), column)
         plan = Plan(protocol, len(splits), 1, group, tuple(splits), tuple(notes))
+    elif protocol == "holdout":
+        if folds is not None:
+            raise UsageError("holdout has no folds: say how many seeds with repeats")
+        plan = _held_out_by_seed(table, components, seed, repeats or 100)
     else:
         standard = (3, 1) if protocol == "quick" else (5, 2)
         plan = _repeated(
@@ -282,5 +320,6 @@ def make_plan(
         )
     for split in plan.splits:
         assert_disjoint(split.train, split.test, components)
-    assert_each_once(plan.splits, len(table))
+    if protocol != "holdout":
+        assert_each_once(plan.splits, len(table))
     return plan

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 OUTCOME: Final = "hemoglobin_g_dl"
 UNITS: Final = ("participant_session", "clip")
+_FIRST: Final = ("participant_id", "session", "clip", "sex", "pregnancy", "smoking")
+_MEANS: Final = (OUTCOME, "age_years", "altitude_m", "bmi")
 
 
 def unit_of_rows(table: pd.DataFrame, unit: str = "participant_session") -> NDArray[np.intp]:
@@ -69,13 +71,12 @@ def units_of_table(table: pd.DataFrame, unit: NDArray[np.intp]) -> pd.DataFrame:
 
     Returns
     -------
-    Columns ``participant_id``, ``hemoglobin_g_dl`` (mean over the unit's rows, as
-    ``age_years``) and, where the table has them, ``session``, ``sex``, ``age_years``, ``clip``
-    (first that is known).
+    Columns ``participant_id``, ``hemoglobin_g_dl`` (mean over the unit's rows, as those of
+    `_MEANS`) and, where the table has them, those of `_FIRST` (first that is known).
     """
     grouped = table.groupby(unit, sort=True)
-    first = [name for name in ("participant_id", "session", "clip", "sex") if name in table.columns]
-    means = [name for name in (OUTCOME, "age_years") if name in table.columns]
+    first = [name for name in _FIRST if name in table.columns]
+    means = [name for name in _MEANS if name in table.columns]
     units = grouped[first].first()
     units[means] = grouped[means].mean()
     return units.reset_index(drop=True)
