@@ -14,8 +14,10 @@ from sklearn.inspection import permutation_importance as of_sklearn
 from sklearn.linear_model import LinearRegression
 
 from pallor.evaluation.contributions import contributions, summarize
+from pallor.evaluation.dissection import take_apart
 from pallor.evaluation.explanation import combine
-from pallor.evaluation.fold_explanation import explain_fold
+from pallor.evaluation.fold_explanation import explain, explain_fold
+from pallor.evaluation.member_effects import effects_from_arrays
 from pallor.evaluation.permutation import donors_of, permutation_importance
 from pallor.evaluation.places import Group, groups_of, place_of, places_of
 from pallor.features.color import PAIRS
@@ -170,9 +172,9 @@ def test_the_planted_place_and_modality_are_found_and_noise_is_not(fused):
 
 def test_importance_is_that_of_the_models_own_prediction_of_a_swapped_table():
     # By hand: columns of the table exchanged, the public predict, units averaged by pandas.
-    learners = ("random_forest", "xgboost", "ridge")
+    learners = ("random_forest", "xgboost", "ridge", "chromophore")
     model, X, y, person = fitted(("color", "resnet152"), learners, make(60))
-    assert len(model.members_) > 1
+    assert {"color/random_forest", "color/chromophore"} <= set(model.members_)
     found = by_group(permutation_importance(model, X, y, person, unit=person, seed=5, rounds=3))
 
     def errors(table):
@@ -255,9 +257,6 @@ def test_with_sex_and_age_the_rest_of_the_features_is_swapped():
     assert found["modality", "color"].increase_mse == pytest.approx(of_color, rel=1e-4)
     assert found["modality", "demographics"].increase_mse == pytest.approx(of_sex_and_age, rel=1e-4)
     assert of_sex_and_age > 0.1
-    half = Group("sex", "modality", ("demographics.sex",))
-    with pytest.raises(ValueError, match="only be swapped together"):
-        permutation_importance(model, X, y, person, groups=(half,))
 
 
 # Contributions
@@ -265,7 +264,7 @@ def test_with_sex_and_age_the_rest_of_the_features_is_swapped():
 
 def test_contributions_add_up_to_what_the_member_says(fused):
     model, X, _, _ = fused
-    found = {member.member: member for member in contributions(model, X)}
+    found = contributions(model, X)
     assert "color/xgboost" in found
     weights = dict(zip(model.member_names_, model.weights_, strict=True))
     for name, member in found.items():
@@ -312,7 +311,7 @@ def test_contributions_are_the_shapley_values_enumerated(depth, monkeypatch):
     table["color.forehead.melanin.mean"] += 2.0 * (y - y.mean())
     three = ["color.lips.log_rg.mean", "color.forehead.melanin.mean", "color.lips.melanin.mean"]
     model, X, _, _ = fitted(("color",), ("xgboost",), (table[three], y, person))
-    (member,) = contributions(model, X)
+    (member,) = contributions(model, X).values()
     trees = model.members_["color/xgboost"][-1].get_booster().trees_to_dataframe()
     trees = [tree.set_index("ID") for _, tree in trees.groupby("Tree")]
     rows = X[three].to_numpy(float)
@@ -346,7 +345,7 @@ def test_sizes_directions_and_sums_of_contributions(fused):
     assert ("place", "lips_minus_sclera") in found
     # By hand for one place: both cheeks, rows averaged to persons, then absolute.
     total = 0.0
-    for member in members:
+    for member in members.values():
         mine = [i for i, name in enumerate(member.features) if "_cheek." in name]
         total = total + member.shares[:, mine].sum(axis=1)
     by_person = pd.Series(total).groupby(person).mean().abs().mean()
@@ -360,7 +359,7 @@ def test_a_wide_modality_is_given_as_one_sum():
     wide = pd.DataFrame(blood + rng.normal(size=blood.shape))
     wide.columns = [f"resnet152.mean.{i:04d}" for i in range(WIDE_COLUMNS + 1)]
     model, X, y, person = fitted(("resnet152",), ("xgboost",), (wide, y, np.arange(60)))
-    (member,) = contributions(model, X)
+    (member,) = contributions(model, X).values()
     assert (member.features, member.places) == (("resnet152.*",), ("crop",))
     said = model.members_["resnet152/xgboost"].predict(X.to_numpy(float))
     assert np.allclose(member.shares[:, 0] + member.bias, said, atol=1e-5)
@@ -399,6 +398,33 @@ def test_nothing_of_the_training_rows_is_used(fused):
     lean = model.without_training_rows()
     assert not hasattr(lean, "oof_")
     assert explain_fold(lean, X, y, person) == explain_fold(model, X, y, person)
+
+
+def test_members_without_weight_do_not_count_and_effects_survive_a_file(fused, tmp_path):
+    # As where all members of a training part are kept and many models are joined from them.
+    model, X, y, person = fused
+    donors = donors_of(person, 0, 10)
+    groups = groups_of(model.columns_)
+    parts = take_apart(model, X, groups, donors)
+    kept = []
+    for one in parts.effects:
+        np.savez(tmp_path / f"{one.modality}.npz", **one.as_arrays())
+        with np.load(tmp_path / f"{one.modality}.npz", allow_pickle=False) as file:
+            arrays = {"tried/xgboost": np.ones(3), **{name: file[name] for name in file.files}}
+        kept.append(effects_from_arrays(one.modality, one.columns, arrays))
+    idle = {
+        "svr": {key: values + 1.0 for key, values in kept[0].swapped["xgboost"].items()},
+        **kept[0].swapped,
+    }
+    deviations = {"svr": np.full(len(X), 9.0), **kept[0].deviations}
+    kept[0] = replace(kept[0], deviations=deviations, swapped=idle)
+    weights = {**parts.weights, "color/svr": 0.0}
+    again = explain(replace(parts, effects=kept, weights=weights), groups, y, donors, person)
+    assert again == explain_fold(model, X, y, person, unit=person)
+    heavy = {**parts.weights, "color/svr": 1.0}
+    other = explain(replace(parts, effects=kept, weights=heavy), groups, y, donors, person)
+    assert other.importance != again.importance
+    assert other.weight_share < again.weight_share == 1.0
 
 
 def test_a_silent_model_has_no_importance_and_says_so():

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from pallor.evaluation.contributions import KINDS
 from pallor.evaluation.fold_explanation import FoldExplanation
 from pallor.evaluation.permutation import Importance
 
@@ -205,7 +206,6 @@ def combine(folds: Sequence[FoldExplanation]) -> Explanation:
         for i, group in enumerate(groups[0])
     )
     found = [{(c.kind, c.name): c for c in fold.contributions} for fold in folds]
-    kinds = ("feature", "modality", "place")
     combined = [
         CombinedContribution(
             name,
@@ -218,7 +218,7 @@ def combine(folds: Sequence[FoldExplanation]) -> Explanation:
         )
         for kind, name in dict.fromkeys(key for of_fold in found for key in of_fold)
     ]
-    combined.sort(key=lambda c: (kinds.index(c.kind), -c.mean_abs_g_dl.value, c.name))
+    combined.sort(key=lambda c: (KINDS.index(c.kind), -c.mean_abs_g_dl.value, c.name))
     return Explanation(
         folds=len(folds),
         silent_folds=sum(fold.silent for fold in folds),

@@ -8,21 +8,17 @@ estimates at random contributes as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.evaluation.contributions import (
-    LEARNER,
-    Contribution,
-    contributions_of_terms,
-    summarize,
-)
-from pallor.evaluation.permutation import Importance, importance_of_terms
-from pallor.evaluation.places import groups_of
-from pallor.evaluation.terms import take_apart
+from pallor.evaluation.contributions import Contribution, summarize, weighted_contributions
+from pallor.evaluation.dissection import Dissection, take_apart
+from pallor.evaluation.permutation import Importance, donors_of, importance
+from pallor.evaluation.places import Group, groups_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +55,40 @@ class FoldExplanation:
     clipped_share: float
 
 
+def explain(
+    parts: Dissection,
+    groups: Sequence[Group],
+    outcome: NDArray[np.float64],
+    donors: NDArray[np.intp],
+    unit: NDArray[np.intp] | None = None,
+) -> FoldExplanation:
+    """Explain a prediction of held-out rows that was taken apart.
+
+    Parameters
+    ----------
+    parts
+        The prediction; its effects hold the swaps of the same groups and donors.
+    groups
+        Modalities and places: `pallor.evaluation.places.groups_of`.
+    outcome, unit
+        As in `pallor.evaluation.permutation.permutation_importance`.
+    donors
+        Of `pallor.evaluation.permutation.donors_of`.
+    """
+    weights = parts.positive
+    of_trees = weighted_contributions(parts)
+    clipped = [found.clipped for found in of_trees.values()]
+    share = sum(weights[name] for name in of_trees) / sum(weights.values()) if weights else np.nan
+    return FoldExplanation(
+        units=len(outcome) if unit is None else len(np.unique(unit)),
+        silent=not weights,
+        importance=importance(parts, groups, outcome, donors, unit),
+        contributions=summarize(of_trees, unit),
+        weight_share=float(share),
+        clipped_share=float(np.mean(clipped)) if clipped else float("nan"),
+    )
+
+
 def explain_fold(
     model: object,
     X: pd.DataFrame,
@@ -89,19 +119,6 @@ def explain_fold(
 
     if not isinstance(model, FusedRegressor):
         return None
-    terms = take_apart(model, X)
-    importance = importance_of_terms(
-        terms, outcome, component, groups_of(terms.columns), unit, seed, rounds
-    )
-    members = contributions_of_terms(terms)
-    weights = terms.weights
-    of_trees = sum(weight for name, weight in weights.items() if name.endswith(f"/{LEARNER}"))
-    clipped = [member.clipped for member in members]
-    return FoldExplanation(
-        units=len(X) if unit is None else len(np.unique(unit)),
-        silent=not weights,
-        importance=importance,
-        contributions=summarize(members, unit),
-        weight_share=of_trees / sum(weights.values()) if weights else float("nan"),
-        clipped_share=float(np.mean(clipped)) if clipped else float("nan"),
-    )
+    groups = groups_of(model.columns_)
+    donors = donors_of(component, seed, rounds)
+    return explain(take_apart(model, X, groups, donors), groups, outcome, donors, unit)

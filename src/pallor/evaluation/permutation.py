@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.evaluation.dissection import Dissection, take_apart
+from pallor.evaluation.member_effects import positions_of
 from pallor.evaluation.places import Group, groups_of
-from pallor.evaluation.terms import Terms, take_apart
 from pallor.evaluation.unit import mean_of_units
 from pallor.models.preprocessing import DEMOGRAPHICS
 
@@ -86,6 +87,66 @@ def donors_of(component: NDArray[np.integer], seed: int, rounds: int) -> IntArra
     return donors
 
 
+def importance(
+    parts: Dissection,
+    groups: Sequence[Group],
+    outcome: Floats,
+    donors: IntArray,
+    unit: IntArray | None = None,
+) -> tuple[Importance, ...]:
+    """Score a model whose prediction was taken apart, with each group of features swapped.
+
+    Parameters
+    ----------
+    parts
+        Of the held-out rows; its effects hold the swaps of the same groups and donors.
+    groups
+        What is swapped.
+    outcome, unit
+        As in `permutation_importance`.
+    donors
+        Of `donors_of`.
+
+    Returns
+    -------
+    tuple of Importance
+        One a group.
+    """
+    of_row = np.arange(len(outcome)) if unit is None else np.unique(unit, return_inverse=True)[1]
+    measured = mean_of_units(np.asarray(outcome, dtype=np.float64), of_row)
+
+    def errors(predicted: Floats) -> Floats:
+        wrong = mean_of_units(predicted, of_row) - measured
+        return np.array([np.abs(wrong).mean(), np.square(wrong).mean()])
+
+    intact = errors(parts.total(parts.offset, parts.deviations))
+    found = []
+    for group in groups:
+        swaps = [errors(predicted) - intact for predicted in _swapped(parts, group, donors)]
+        mae, mse = np.mean(swaps, axis=0) if swaps else (np.nan, np.nan)
+        found.append(Importance(group.name, group.kind, len(group.columns), float(mae), float(mse)))
+    return tuple(found)
+
+
+def _swapped(parts: Dissection, group: Group, donors: IntArray) -> Floats:
+    """Predict with the features of a group taken from the donors, ``(rounds, rows)``."""
+    # Sex and age say one thing together: they are swapped together or not at all.
+    known = any(name.startswith(f"{DEMOGRAPHICS}.") for name in group.columns)
+    offset = parts.offset[donors] if known else np.broadcast_to(parts.offset, donors.shape)
+    deviations: dict[str, Floats] = {}
+    for one in parts.effects:
+        touched = len(positions_of(group, one.columns))
+        for learner, intact in one.deviations.items():
+            if touched == 0:
+                said = intact
+            elif touched == len(one.columns):
+                said = intact[donors]
+            else:
+                said = one.swapped[learner][group.kind, group.name]
+            deviations[f"{one.modality}/{learner}"] = said
+    return parts.total(offset, deviations)
+
+
 def permutation_importance(
     model: FusedRegressor,
     X: pd.DataFrame,
@@ -125,7 +186,8 @@ def permutation_importance(
         Unit of analysis of each row, ``(rows,)``, over whose rows predictions are averaged
         before they are scored; any numbers. Default: every row by itself.
     groups
-        Default: all modalities and places of the model.
+        Default: all modalities and places of the model. One that holds any of the demographics
+        swaps what sex and age say as a whole.
     seed, rounds
         As in `donors_of`.
 
@@ -133,75 +195,8 @@ def permutation_importance(
     -------
     tuple of Importance
         One a group, mean over the rounds; exactly zero for features that no member uses.
-
-    Raises
-    ------
-    ValueError
-        If a group holds a part of the demographics only.
     """
-    terms = take_apart(model, X)
-    chosen = groups_of(terms.columns) if groups is None else groups
-    return importance_of_terms(terms, outcome, component, chosen, unit, seed, rounds)
-
-
-def importance_of_terms(
-    terms: Terms,
-    outcome: Floats,
-    component: NDArray[np.integer],
-    groups: Sequence[Group],
-    unit: IntArray | None,
-    seed: int,
-    rounds: int,
-) -> tuple[Importance, ...]:
-    """Do the work of `permutation_importance` on a model that is already taken apart."""
+    columns = {name: tuple(names) for name, names in model.columns_.items()}
+    chosen = groups_of(columns) if groups is None else groups
     donors = donors_of(component, seed, rounds)
-    of_row = np.arange(len(outcome)) if unit is None else np.unique(unit, return_inverse=True)[1]
-    measured = mean_of_units(np.asarray(outcome, dtype=np.float64), of_row)
-
-    def errors(predicted: Floats) -> Floats:
-        wrong = mean_of_units(predicted, of_row) - measured
-        return np.array([np.abs(wrong).mean(), np.square(wrong).mean()])
-
-    intact = errors(terms.total(terms.offset, terms.deviations))
-    found = []
-    for group in groups:
-        swaps = [errors(_swapped(terms, group, donor)) - intact for donor in donors]
-        mae, mse = np.mean(swaps, axis=0) if swaps else (np.nan, np.nan)
-        found.append(Importance(group.name, group.kind, len(group.columns), float(mae), float(mse)))
-    return tuple(found)
-
-
-def _swapped(terms: Terms, group: Group, donor: IntArray) -> Floats:
-    """Predict with the features of a group taken from the donors."""
-    touched = _positions(terms, group)
-    offset = terms.offset[donor] if DEMOGRAPHICS in touched else terms.offset
-    deviations = dict(terms.deviations)
-    inputs: dict[str, Floats] = {}
-    for name in terms.weights:
-        modality = name.split("/")[0]
-        if modality not in touched:
-            continue
-        positions = touched[modality]
-        if len(positions) == terms.inputs[modality].shape[1]:
-            # A member looks at one modality and one row: all of it swapped is the donor's own.
-            deviations[name] = terms.deviations[name][donor]
-            continue
-        if modality not in inputs:
-            inputs[modality] = terms.inputs[modality].copy()
-            inputs[modality][:, positions] = terms.inputs[modality][np.ix_(donor, positions)]
-        deviations[name] = terms.deviation(name, inputs[modality])
-    return terms.total(offset, deviations)
-
-
-def _positions(terms: Terms, group: Group) -> Mapping[str, IntArray]:
-    """Positions of a group's columns in the inputs of each modality that it touches."""
-    wanted = set(group.columns)
-    positions = {
-        modality: np.flatnonzero([column in wanted for column in columns])
-        for modality, columns in terms.columns.items()
-    }
-    touched = {modality: found for modality, found in positions.items() if len(found)}
-    known = touched.get(DEMOGRAPHICS)
-    if known is not None and len(known) < len(terms.columns[DEMOGRAPHICS]):
-        raise ValueError(f"group {group.name}: sex and age can only be swapped together")
-    return touched
+    return importance(take_apart(model, X, chosen, donors), chosen, outcome, donors, unit)
