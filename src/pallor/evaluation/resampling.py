@@ -52,6 +52,19 @@ class Resampled:
         return Resampled(self.value - other.value, self.replicates - other.replicates)
 
 
+def require_finite(*values: FloatArray) -> None:
+    """Stop where a measured or predicted value is not a number.
+
+    Raises
+    ------
+    ValueError
+        If one is not: a score would be, too. Repeats that do not test every unit, as those of
+        the hold-out protocol, have no predictions for the others and cannot be scored in this way.
+    """
+    if not all(np.isfinite(array).all() for array in values):
+        raise ValueError("every unit needs a measured value and, in every repeat, a prediction")
+
+
 def sums_of(columns: Sequence[FloatArray], participant: IntArray, participants: int) -> FloatArray:
     """Sum columns over the units of each participant.
 
