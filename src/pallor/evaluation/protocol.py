@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,7 +22,11 @@ from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
 from pallor.evaluation.comparisons import fused_against_singles
 from pallor.evaluation.copies import describe_copies, without_copies
+from pallor.evaluation.doubts import doubts
 from pallor.evaluation.flow import participants_flow
+from pallor.evaluation.main_model import describe_main
+from pallor.evaluation.part_store import PartStore
+from pallor.evaluation.prior_work import prior_work
 from pallor.evaluation.probe import probe_notes, probe_sex
 from pallor.evaluation.probe_plan import plan_probes
 from pallor.evaluation.request import (
@@ -30,8 +36,10 @@ from pallor.evaluation.request import (
     columns_of_modalities,
     features_of,
     learners_of,
+    make_controls,
     make_specs,
     modalities_asked,
+    with_controls,
 )
 from pallor.evaluation.result import Evaluation, without_nan
 from pallor.evaluation.splits import inner_groups, make_plan
@@ -103,7 +111,7 @@ def _task(table: pd.DataFrame, request: Request) -> Task:
         repeats=request.repeats,
     )
     return Task(
-        features=features_of(table, request.all_specs),
+        features=features_of(with_controls(table, request.controls), request.all_specs),
         outcome=table[OUTCOME].to_numpy(dtype=np.float64),
         components=numbers,
         inner_groups=inner_groups(plan, numbers),
@@ -112,6 +120,7 @@ def _task(table: pd.DataFrame, request: Request) -> Task:
         factory=request.factory,
         seed=request.seed,
         quick=request.quick,
+        open_store=request.open_store,
     )
 
 
@@ -132,13 +141,14 @@ def _scores(study: Study, table: pd.DataFrame, request: Request) -> dict[str, An
                 "name": spec.name,
                 **study.scores(spec.name),
             }
-            for spec in request.all_specs
+            for spec in request.table_specs
         ],
         "baselines": study.baselines(),
         "incremental_r2": incremental,
         "comparisons": fused_against_singles(study, request.specs, request.modalities),
-        "agreement": None if headline is None else study.agreement(headline.name),
-        "held_out": None if headline is None else study.by_held_out(headline.name),
+        "held_out": None
+        if headline is None or not study.complete
+        else study.by_held_out(headline.name),
     }
 
 
@@ -196,6 +206,7 @@ def evaluate(
     unit: str = "participant_session",
     progress: Progress | None = None,
     workers: int = 1,
+    resume_dir: str | Path | None = None,
     command: str | None = None,
     model_factory: ModelFactory = fused_regressor,
 ) -> Evaluation:
@@ -207,7 +218,7 @@ def evaluate(
         Feature table, one row a clip; or a cohort table without features, for which only
         the baselines are scored. Rows without ``hemoglobin_g_dl`` are left out and counted.
     protocol
-        ``nested``, ``quick``, ``group`` or ``fold``, see ``pallor.evaluation.splits``.
+        ``nested``, ``quick``, ``holdout``, ``group`` or ``fold``, see ``pallor.evaluation.splits``.
         ``group`` is taken for granted where ``group`` names a column.
     group
         ``site``, ``camera`` or ``session``: each of its values is held out in turn.
@@ -232,6 +243,9 @@ def evaluate(
         number in all, and a label.
     workers
         Processes to fit in.
+    resume_dir
+        Folder for finished parts: called again with the same table and arguments, an
+        interrupted evaluation goes on from them. Emptied at the end. None keeps nothing.
     command
         The command line, for the record.
     model_factory
@@ -270,11 +284,17 @@ def evaluate(
         incremental = Spec(
             everything, HEADLINE, learners[HEADLINE], columns_of_modalities(table, everything)
         )
+    controls = {} if incremental is None else make_controls(rows, incremental.learners)
+    folder = None if resume_dir is None else Path(resume_dir)
     request = Request(
         protocol, group, seed, folds, repeats, bootstrap, unit, quick or protocol == "quick",
-        workers, model_factory, chosen, make_specs(table, chosen, learners), incremental,
+        workers, model_factory, chosen, make_specs(table, chosen, learners), incremental, controls,
+        None if folder is None else partial(PartStore, folder),
     )  # fmt: skip
-    return _evaluate(rows, flow.account, request, progress, command)
+    evaluation = _evaluate(rows, flow.account, request, progress, command)
+    if folder is not None:
+        PartStore.clear(folder)
+    return evaluation
 
 
 def _evaluate(
@@ -340,6 +360,11 @@ def _evaluate(
         },
         "headline": None if headline is None else headline.name,
         **_scores(study, rows, request),
+        **describe_main(
+            study, headline.name if headline else None, rows, task.components, request.seed
+        ),
+        **doubts(study, request),
+        "prior_work": [work.as_dict() for work in prior_work()],
         "sex_probe": probed,
         "duplicates": describe_copies(rows, duplicates),
         "without_duplicates": without,

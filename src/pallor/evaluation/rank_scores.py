@@ -107,6 +107,7 @@ def rank_scores_with_intervals(
     predicted: FloatArray,
     participant: NDArray[np.intp],
     counts: NDArray[np.uint16],
+    tested: NDArray[np.bool_] | None = None,
 ) -> dict[str, Interval]:
     """Every score of ``RANK_SCORES`` of one model with its interval.
 
@@ -122,19 +123,30 @@ def rank_scores_with_intervals(
     counts
         ``(resamples, participants)`` of ``resample_counts``: the same as for the other
         scores, so that all describe the same resamples.
+    tested
+        Which units each repeat scores, ``(repeats, units)``; all where None.
     """
     everyone = np.ones(len(measured))
+    scored = np.ones(predicted.shape, dtype=np.bool_) if tested is None else tested
     rows = max(1, _CELLS // max(1, len(measured)))
     replicates = {name: np.empty(len(counts)) for name in RANK_SCORES}
     for start in range(0, len(counts), rows):
         part = slice(start, start + rows)
         weights = counts[part][:, participant].astype(np.float64)
         for name, score in RANK_SCORES.items():
-            of_repeats = [score(measured, row, weights) for row in predicted]
+            of_repeats = [
+                score(measured[in_it], row[in_it], weights[:, in_it])
+                for row, in_it in zip(predicted, scored, strict=True)
+            ]
             replicates[name][part] = np.mean(of_repeats, axis=0)
-    return {
-        name: percentile_interval(
-            float(np.mean([score(measured, row, everyone) for row in predicted])), replicates[name]
-        )
+    values = {
+        name: [
+            score(measured[in_it], row[in_it], everyone[in_it])
+            for row, in_it in zip(predicted, scored, strict=True)
+        ]
         for name, score in RANK_SCORES.items()
+    }
+    return {
+        name: percentile_interval(float(np.mean(of_repeats)), replicates[name])
+        for name, of_repeats in values.items()
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pallor.errors import FeatureTableError, UsageError
+from pallor.evaluation.controls import CONTROLS, control_columns, control_features
+from pallor.evaluation.part_store import OpenStore
 from pallor.evaluation.task import ModelFactory, Spec
 
 if TYPE_CHECKING:
@@ -35,6 +37,10 @@ class Request:
         The models of the table.
     incremental
         Stacking on sex, age and all modalities; None where that cannot be fitted.
+    controls
+        Control to the model of sex, age and what it sees (``pallor.evaluation.controls``).
+    open_store
+        Where finished parts are kept; None to keep none.
     """
 
     protocol: str
@@ -50,13 +56,19 @@ class Request:
     modalities: tuple[str, ...]
     specs: tuple[Spec, ...]
     incremental: Spec | None
+    controls: Mapping[str, Spec]
+    open_store: OpenStore | None
 
     @property
     def all_specs(self) -> tuple[Spec, ...]:
-        """Models of the table, and the one of the incremental R2 where it is another."""
-        if self.incremental is None or self.incremental in self.specs:
-            return self.specs
-        return (*self.specs, self.incremental)
+        """Models of the table, that of the incremental R2 where it is another, and controls."""
+        more = () if self.incremental is None else (self.incremental,)
+        return tuple(dict.fromkeys((*self.specs, *more, *self.controls.values())))
+
+    @property
+    def table_specs(self) -> tuple[Spec, ...]:
+        """All but the controls."""
+        return tuple(spec for spec in self.all_specs if spec not in self.controls.values())
 
     @property
     def headline(self) -> Spec | None:
@@ -150,6 +162,22 @@ def make_specs(
         for chosen in sets
         for regressor, names in learners.items()
     )
+
+
+def make_controls(table: pd.DataFrame, learners: tuple[str, ...]) -> dict[str, Spec]:
+    """Plan the control models; none where the table does not hold what they see."""
+    return {
+        name: Spec((DEMOGRAPHICS, name), HEADLINE, learners, control_columns(table, name))
+        for name, columns in CONTROLS.items()
+        if columns(table)
+    }
+
+
+def with_controls(table: pd.DataFrame, controls: Mapping[str, Spec]) -> pd.DataFrame:
+    """Return the table with what the controls see as modalities of their own."""
+    import pandas as pd
+
+    return pd.concat([table, *(control_features(table, name) for name in controls)], axis=1)
 
 
 def features_of(table: pd.DataFrame, specs: Sequence[Spec]) -> pd.DataFrame:

@@ -18,8 +18,10 @@ from pallor.evaluation.bootstrap import (
     scores_with_intervals,
 )
 from pallor.evaluation.fitting import out_of_fold
+from pallor.evaluation.rank_scores import rank_scores_with_intervals
 from pallor.evaluation.splits import Plan
-from pallor.evaluation.task import Task
+from pallor.evaluation.sums import NEED_VARYING_PREDICTIONS
+from pallor.evaluation.task import OutOfFold, Task
 from pallor.evaluation.unit import OUTCOME, mean_of_units, unit_of_rows, units_of_table
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Units:
     participants
         How many there are.
     fold
-        Fold in which each unit is tested, ``(repeats, units)``.
+        Fold in which each unit is tested, ``(repeats, units)``; -1 where a repeat does not.
     """
 
     frame: pd.DataFrame
@@ -55,6 +57,11 @@ class Units:
     participant: IntArray
     participants: int
     fold: IntArray
+
+    @property
+    def tested(self) -> NDArray[np.bool_]:
+        """Which units each repeat tests, ``(repeats, units)``."""
+        return self.fold >= 0
 
 
 def make_units(table: pd.DataFrame, plan: Plan, unit: str) -> Units:
@@ -89,7 +96,7 @@ def _varies_inside_a_fold(predicted: FloatArray, fold: IntArray) -> bool:
     return any(
         np.ptp(values[folds == number]) > 0
         for values, folds in zip(predicted, fold, strict=True)
-        for number in np.unique(folds)
+        for number in np.unique(folds[folds >= 0])
     )
 
 
@@ -97,7 +104,7 @@ def _mean_over_folds(units: Units, predicted: FloatArray) -> float:
     scores = [
         metrics.r2(units.measured[folds == number], values[folds == number])
         for values, folds in zip(predicted, units.fold, strict=True)
-        for number in np.unique(folds)
+        for number in np.unique(folds[folds >= 0])
     ]
     defined = [score for score in scores if np.isfinite(score)]
     return float(np.mean(defined)) if defined else float("nan")
@@ -120,6 +127,8 @@ class Study:
         Resamples of the participants, common to all.
     plan
         The splits.
+    fitted
+        What came of the models, row by row.
     """
 
     units: Units
@@ -127,18 +136,29 @@ class Study:
     sums: Mapping[str, FloatArray]
     counts: NDArray[np.uint16]
     plan: Plan
+    fitted: OutOfFold
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repeat tests every unit."""
+        return bool(self.units.tested.all())
 
     def scores(self, name: str) -> dict[str, Any]:
         """Every score of one model or baseline with its interval, ready for JSON.
 
-        ``r2`` is pooled over folds; ``r2_fold_mean`` is the mean of each fold's own. ``r`` is
-        NaN where predictions do not vary inside any fold: pooled over folds, constants
-        correlate with the outcome only because what a fold holds is missing from the
-        mean of the others.
+        ``r2`` is pooled over folds; ``r2_fold_mean`` is the mean of each fold's own. ``r`` and
+        whatever else needs predictions that vary is NaN where they do not vary inside any
+        fold: pooled over folds, constants correlate with the outcome only because what a fold
+        holds is missing from the mean of the others.
         """
+        units, predicted = self.units, self.predicted[name]
         intervals = scores_with_intervals(self.sums[name], self.counts)
-        if not _varies_inside_a_fold(self.predicted[name], self.units.fold):
-            intervals["r"] = metrics.Interval(float("nan"))
+        intervals |= rank_scores_with_intervals(
+            units.measured, predicted, units.participant, self.counts, units.tested
+        )
+        if not _varies_inside_a_fold(predicted, units.fold):
+            for key in NEED_VARYING_PREDICTIONS:
+                intervals[key] = metrics.Interval(float("nan"))
         scores: dict[str, Any] = {key: value.as_dict() for key, value in intervals.items()}
         scores["r2_fold_mean"] = _mean_over_folds(self.units, self.predicted[name])
         return scores
@@ -170,13 +190,16 @@ class Study:
         difference = paired_difference("r2", self.sums[model], self.sums[reference], self.counts)
         return {**difference.as_dict(), "model": model, "reference": reference}
 
-    def agreement(self, name: str) -> dict[str, Any]:
-        """Bland-Altman limits of one model, averaged over repeats, g/dL."""
-        limits = np.array(
-            [metrics.limits_of_agreement(self.units.measured, row) for row in self.predicted[name]]
-        )
-        low, high = limits.mean(axis=0)
-        return {"model": name, "limit_low_g_dl": float(low), "limit_high_g_dl": float(high)}
+    def by_seed(self, name: str) -> dict[str, list[float]]:
+        """Mean absolute error, r and R2 of one model in each repeat by itself."""
+        parts = [
+            (self.units.measured[tested], row[tested])
+            for row, tested in zip(self.predicted[name], self.units.tested, strict=True)
+        ]
+        return {
+            score: [getattr(metrics, score)(*part) for part in parts]
+            for score in ("mae", "r", "r2")
+        }
 
     def by_held_out(self, name: str) -> list[dict[str, Any]]:
         """Scores of one model in each part that was held out in the first repeat."""
@@ -209,8 +232,10 @@ class Study:
             part["repeat"] = repeat
             part["fold"] = self.units.fold[repeat]
             values = {name: rows[repeat] for name, rows in self.predicted.items()}
-            parts.append(pd.concat([part, pd.DataFrame(values, index=part.index)], axis=1))
-        return pd.concat(parts, ignore_index=True)
+            joined = pd.concat([part, pd.DataFrame(values, index=part.index)], axis=1)
+            parts.append(joined[self.units.tested[repeat]])
+        everything: pd.DataFrame = pd.concat(parts, ignore_index=True)
+        return everything
 
 
 def run_study(
@@ -245,15 +270,20 @@ def run_study(
     }
     fitted = out_of_fold(task, workers=workers, done=done)
     for name, values in fitted.predicted.items():
+        # A unit is tested as a whole, or not: its rows are of one participant.
         predicted[name] = np.stack([mean_of_units(row, units.of_row) for row in values])
-    sums = {
-        name: np.stack(
-            [
-                participant_sums(units.measured, row, units.participant, units.participants)
-                for row in values
-            ]
-        )
-        for name, values in predicted.items()
-    }
+    sums = {name: _sums_of(units, values) for name, values in predicted.items()}
     counts = resample_counts(units.participants, bootstrap, task.seed)
-    return Study(units, predicted, sums, counts, task.plan)
+    return Study(units, predicted, sums, counts, task.plan, fitted)
+
+
+def _sums_of(units: Units, predicted: FloatArray) -> FloatArray:
+    """Sum up what each repeat tests, ``(repeats, participants, sums)``."""
+    return np.stack(
+        [
+            participant_sums(
+                units.measured[tested], row[tested], units.participant[tested], units.participants
+            )
+            for row, tested in zip(predicted, units.tested, strict=True)
+        ]
+    )
