@@ -17,6 +17,9 @@ from pallor.models.preprocessing import DEMOGRAPHIC_COLUMNS, demographic_feature
 FAST = ("ridge", "svr")
 
 
+NO_CORE = np.zeros(0, dtype=np.intp)
+
+
 def make(
     people: int = 80, clips: int = 1, signal: float = 0.6, seed: int = 0, cue: float = 0.6
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -80,9 +83,9 @@ def test_out_of_fold_prediction_of_a_group_does_not_see_its_own_outcome_in_the_m
 
     values = table[model.columns_["color"]].to_numpy(float)
     grids = grids_of(FAST, quick=True)
-    before = out_of_fold(values, None, y, fold, grids, 0, True)
+    before = out_of_fold(values, None, y, fold, grids, 0, True, NO_CORE, person)
     changed = np.where(np.isin(rows, fold[1]), y + 100.0, y)
-    after = out_of_fold(values, None, changed, fold, grids, 0, True)
+    after = out_of_fold(values, None, changed, fold, grids, 0, True, NO_CORE, person)
     for name in FAST:
         assert np.array_equal(before[name], after[name])
 

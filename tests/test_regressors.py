@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pallor.errors import FeatureTableError
 from pallor.models.preprocessing import (
@@ -23,6 +25,7 @@ from pallor.models.regressors import (
     WIDE_COLUMNS,
     Size,
     preparation_of,
+    thinned,
 )
 
 
@@ -139,3 +142,35 @@ def test_demographics_are_coded_as_documented():
         *table.columns,
         *DEMOGRAPHIC_COLUMNS,
     ]
+
+
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=1, max_size=30),
+    most=st.integers(1, 120),
+    seed=st.integers(0, 5),
+)
+def test_thinning_leaves_everybody_about_as_many_rows(counts, most, seed):
+    groups = np.repeat(np.arange(len(counts)), counts)
+    groups = np.random.default_rng(seed).permutation(groups)
+    rows = thinned(groups, most, seed)
+    assert np.array_equal(rows, np.unique(rows))
+    assert set(groups[rows]) == set(groups)
+    if len(groups) <= most:
+        assert len(rows) == len(groups)
+        return
+    each = max(1, most // len(counts))
+    left = np.bincount(groups[rows], minlength=len(counts))
+    assert np.array_equal(left, np.minimum(counts, each))
+    assert len(rows) <= max(most, len(counts))
+
+
+def test_trees_draw_as_many_rows_as_there_are_people():
+    many, each_once = Size(600, 10, groups=100), Size(600, 10, groups=600)
+    assert many.share == pytest.approx(1 / 6)
+    assert each_once.share == Size(600, 10).share == 1.0
+    forest = LEARNERS["random_forest"].build(many, 0, 1, {})
+    assert forest.max_samples == pytest.approx(1 / 6)
+    assert LEARNERS["random_forest"].build(each_once, 0, 1, {}).max_samples is None
+    assert LEARNERS["xgboost"].build(many, 0, 1, {}).subsample == pytest.approx(0.8 / 6)
+    assert LEARNERS["xgboost"].build(each_once, 0, 1, {}).subsample == 0.8
+    assert forest.n_estimators >= 300

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -140,6 +140,15 @@ def grouped_folds(components: ArrayLike, y: ArrayLike, n_splits: int, seed: int)
         tested = np.isin(position, chosen)
         folds.append((np.flatnonzero(~tested), np.flatnonzero(tested)))
     return folds
+
+
+def in_order_of_appearance(labels: NDArray[Any]) -> NDArray[np.intp]:
+    """Return labels as numbers 0, 1, ... in the order of their first occurrence, ``(rows,)``.
+
+    What follows from the numbers then does not depend on what the labels are called.
+    """
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.intp)
 
 
 def leave_group_out(components: ArrayLike, labels: Sequence[object] | ArrayLike) -> Folds:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.cohort.folds import in_order_of_appearance
 from pallor.evaluation.splits import Split, assert_disjoint
 from pallor.models.joining import best_candidates, join_members
 from pallor.models.members import bounds_of, fit_members, grids_of, out_of_fold, predict_member
@@ -61,6 +62,8 @@ class Part:
         Row positions; ``train`` in an order that the order of the table does not decide.
     folds
         Inner folds, positions within ``train``.
+    people
+        Whose each training row is, ``(train,)``.
     seed
         Of the learners.
     """
@@ -68,6 +71,7 @@ class Part:
     train: NDArray[np.intp]
     test: NDArray[np.intp]
     folds: tuple[Fold, ...]
+    people: NDArray[np.intp]
     seed: int
 
 
@@ -130,11 +134,11 @@ def make_part(
 
     assert_disjoint(split.train, split.test, components)
     train = np.asarray(sorted(split.train.tolist(), key=digests.__getitem__), dtype=np.intp)
-    _, first, inverse = np.unique(inner_groups[train], return_index=True, return_inverse=True)
-    groups = np.argsort(np.argsort(first))[inverse]
-    splits = min(INNER_SPLITS, len(first))
+    groups = in_order_of_appearance(inner_groups[train])
+    splits = min(INNER_SPLITS, len(np.unique(groups)))
     folds = grouped_folds(groups, outcome[train], splits, seed)
-    return Part(train, split.test, tuple(folds), seed)
+    people = in_order_of_appearance(components[train])
+    return Part(train, split.test, tuple(folds), people, seed)
 
 
 def members_say(
@@ -170,7 +174,9 @@ def members_say(
     grids = grids_of(learners, quick=quick, core=core)
     tried = {name: np.empty((len(y), len(grid))) for name, grid in grids.items()}
     for fold in part.folds:
-        said = out_of_fold(values, known, y, fold, grids, part.seed, quick, source.core)
+        said = out_of_fold(
+            values, known, y, fold, grids, part.seed, quick, source.core, part.people
+        )
         for name, deviations in said.items():
             tried[name][fold[1]] = deviations
 
@@ -182,7 +188,7 @@ def members_say(
     filled = None if known is None else without_gaps(base, known)
     candidates = {name: LEARNERS[name].grid[index] for name, index in best.items()}
     members, coefficients = fit_members(
-        values, filled, left_over, candidates, part.seed, quick, source.core
+        values, filled, left_over, candidates, part.seed, quick, source.core, part.people
     )
     asked = source.features[part.test]
     if demographics is not None:

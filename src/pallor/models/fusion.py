@@ -122,6 +122,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         y: Any,
         groups: Any,
         progress: Callable[[int, int, str], None] | None = None,
+        people: Any = None,
     ) -> FusedRegressor:
         """Fit on rows of a feature table.
 
@@ -135,6 +136,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             What must stay together, ``(rows,)``: `pallor.cohort.folds.components`.
         progress
             Called with ``(done, total, what)``, one step a modality and fold.
+        people
+            Whose each row is, ``(rows,)``, where groups are something larger (sites, say).
 
         Returns
         -------
@@ -167,12 +170,14 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.core_ = {name: core_columns(name, names) for name, names in self.columns_.items()}
         data = {name: matrix(X, columns) for name, columns in self.columns_.items()}
 
+        from pallor.cohort.folds import in_order_of_appearance
+
         order = _canonical_order(data, target)
-        _, first, inverse = np.unique(labels[order], return_index=True, return_inverse=True)
-        relabeled = np.argsort(np.argsort(first))[inverse]
+        whose = labels if people is None else np.asarray(people)
+        numbers = in_order_of_appearance(labels[order]), in_order_of_appearance(whose[order])
         back = np.argsort(order)
         ordered = {name: values[order] for name, values in data.items()}
-        self._fit_ordered(ordered, target[order], relabeled, progress or (lambda *_: None))
+        self._fit_ordered(ordered, target[order], *numbers, progress or (lambda *_: None))
         self.inner_folds_ = [(np.sort(order[a]), np.sort(order[b])) for a, b in self.inner_folds_]
         self.oof_ = self.oof_[back]
         self.oof_prediction_ = self.oof_prediction_[back]
@@ -192,7 +197,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self,
         data: dict[str, Floats],
         y: Floats,
-        groups: NDArray[Any],
+        groups: NDArray[np.intp],
+        people: NDArray[np.intp],
         progress: Callable[[int, int, str], None],
     ) -> None:
         from joblib import Parallel, delayed  # type: ignore[import-untyped]
@@ -217,6 +223,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 self.seed,
                 self.quick,
                 self.core_[name],
+                people,
             )
             for name, fold in jobs
         )
@@ -237,7 +244,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                 tried[f"{name}/{learner}"][test] = values
         self.member_names_ = list(tried)
         self._join(tried, offset, y)
-        self._refit(usable, demographics, y)
+        self._refit(usable, demographics, y, people)
         progress(total, total, "all rows")
 
     def _grids(self, modality: str, values: Floats) -> dict[str, tuple[Candidate, ...]]:
@@ -260,7 +267,13 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             for name, index in joined.best.items()
         }
 
-    def _refit(self, usable: Mapping[str, Floats], demographics: Floats | None, y: Floats) -> None:
+    def _refit(
+        self,
+        usable: Mapping[str, Floats],
+        demographics: Floats | None,
+        y: Floats,
+        people: NDArray[np.intp],
+    ) -> None:
         everything = np.arange(len(y))
         self.offset_ = fit_offset(demographics, y, everything)
         left_over = y - offset_of(self.offset_, demographics, everything)
@@ -276,7 +289,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         for modality, candidates in positive.items():
             members, coefficients = fit_members(
                 usable[modality], known, left_over, candidates, self.seed, self.quick,
-                self.core_[modality],
+                self.core_[modality], people,
             )  # fmt: skip
             if known is not None:
                 self.partial_[modality] = coefficients

@@ -16,7 +16,14 @@ from pallor.models.preprocessing import (
     varying_columns,
     without_demographics,
 )
-from pallor.models.regressors import LEARNERS, Candidate, Learner, Size, preparation_of
+from pallor.models.regressors import (
+    LEARNERS,
+    Candidate,
+    Learner,
+    Size,
+    preparation_of,
+    thinned,
+)
 
 Floats = NDArray[np.float64]
 
@@ -48,12 +55,17 @@ def fit_learner(
     values: Floats,
     target: Floats,
     candidate: Candidate,
+    groups: NDArray[np.integer],
     seed: int,
     quick: bool,
 ) -> Any:
-    """Build one candidate and fit it to a prepared matrix ``(rows, columns)``."""
-    size = Size(rows=values.shape[0], columns=values.shape[1], quick=quick)
-    return learner.build(size, seed, 1, candidate).fit(values, target)
+    """Build one candidate and fit it to a prepared matrix ``(rows, columns)``.
+
+    ``groups`` says whose each row is, ``(rows,)``.
+    """
+    rows = thinned(groups, learner.most_rows, seed)
+    size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)))
+    return learner.build(size, seed, 1, candidate).fit(values[rows], target[rows])
 
 
 def bounds_of(target: Floats) -> tuple[float, float]:
@@ -74,7 +86,8 @@ def out_of_fold(
     grids: Mapping[str, Sequence[Candidate]],
     seed: int,
     quick: bool,
-    core: NDArray[np.intp] | None = None,
+    core: NDArray[np.intp],
+    groups: NDArray[np.integer],
 ) -> dict[str, Floats]:
     """Fit every candidate on the training rows of a fold and predict its test rows.
 
@@ -94,6 +107,8 @@ def out_of_fold(
         As in `pallor.models.fusion.FusedRegressor`.
     core
         Positions of the core columns, for learners that see nothing else.
+    groups
+        Whose each row is, ``(rows,)``: clips of one are not independent of one another.
 
     Returns
     -------
@@ -127,7 +142,9 @@ def out_of_fold(
             prepared[key] = pipeline.transform(shown), pipeline.transform(asked)
         seen, unseen = prepared[key]
         columns = [
-            fit_learner(learner, seen, left_over, candidate, seed, quick).predict(unseen)
+            fit_learner(learner, seen, left_over, candidate, groups[train], seed, quick).predict(
+                unseen
+            )
             for candidate in grid
         ]
         predicted = np.column_stack(columns).astype(np.float64)
@@ -143,12 +160,13 @@ def fit_members(
     seed: int,
     quick: bool,
     core: NDArray[np.intp],
+    groups: NDArray[np.integer],
 ) -> tuple[dict[str, Any], Floats]:
     """Fit one candidate of some learners to all rows of one modality.
 
     Parameters
     ----------
-    values, seed, quick, core
+    values, seed, quick, core, groups
         As in `out_of_fold`.
     demographics
         Without gaps, ``(rows, d)``; None where the features stay as they are.
@@ -181,7 +199,7 @@ def fit_members(
             pipeline = prepare(key[0], shown, seed)
             prepared[key] = pipeline, pipeline.transform(shown)
         pipeline, ready = prepared[key]
-        fitted = fit_learner(learner, ready, left_over, candidate, seed, quick)
+        fitted = fit_learner(learner, ready, left_over, candidate, groups, seed, quick)
         # The preparation is shared between members.
         members[name] = Pipeline([("prepare", pipeline), ("learner", fitted)])
     return members, coefficients
