@@ -27,6 +27,9 @@ from pallor.models.regressors import (
 
 Floats = NDArray[np.float64]
 
+MOST_PREPARED = 1000
+"""Medians, scales and principal components are learned from about so many rows, people evenly."""
+
 
 def grids_of(
     learners: Sequence[str], *, quick: bool, core: bool = True
@@ -58,14 +61,22 @@ def fit_learner(
     groups: NDArray[np.integer],
     seed: int,
     quick: bool,
+    *,
+    draft: bool,
 ) -> Any:
     """Build one candidate and fit it to a prepared matrix ``(rows, columns)``.
 
-    ``groups`` says whose each row is, ``(rows,)``.
+    ``groups`` says whose each row is, ``(rows,)``; ``draft`` as in `Size`.
     """
     rows = thinned(groups, learner.most_rows, seed)
-    size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)))
+    size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)), draft)
     return learner.build(size, seed, 1, candidate).fit(values[rows], target[rows])
+
+
+def _prepared(kind: str, values: Floats, groups: NDArray[np.integer], seed: int) -> Any:
+    even = values[thinned(groups, MOST_PREPARED, seed)]
+    # What varies may do so in rows that were left out.
+    return prepare(kind, even if varying_columns(even) else values, seed)
 
 
 def bounds_of(target: Floats) -> tuple[float, float]:
@@ -129,6 +140,7 @@ def out_of_fold(
         return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
     result: dict[str, Floats] = {}
     prepared: dict[tuple[str, bool], tuple[Floats, Floats]] = {}
+    whose = groups[train]
     for name, grid in grids.items():
         learner = LEARNERS[name]
         key = (preparation_of(learner, inputs.shape[1]), learner.core)
@@ -138,13 +150,13 @@ def out_of_fold(
             if not varying_columns(shown):
                 result[name] = np.zeros((len(test), len(grid)))
                 continue
-            pipeline = prepare(key[0], shown, seed)
+            pipeline = _prepared(key[0], shown, whose, seed)
             prepared[key] = pipeline.transform(shown), pipeline.transform(asked)
         seen, unseen = prepared[key]
         columns = [
-            fit_learner(learner, seen, left_over, candidate, groups[train], seed, quick).predict(
-                unseen
-            )
+            fit_learner(
+                learner, seen, left_over, candidate, groups[train], seed, quick, draft=True
+            ).predict(unseen)
             for candidate in grid
         ]
         predicted = np.column_stack(columns).astype(np.float64)
@@ -196,10 +208,10 @@ def fit_members(
         key = (preparation_of(learner, values.shape[1]), learner.core)
         if key not in prepared:
             shown = values[:, core] if learner.core else values
-            pipeline = prepare(key[0], shown, seed)
+            pipeline = _prepared(key[0], shown, groups, seed)
             prepared[key] = pipeline, pipeline.transform(shown)
         pipeline, ready = prepared[key]
-        fitted = fit_learner(learner, ready, left_over, candidate, groups, seed, quick)
+        fitted = fit_learner(learner, ready, left_over, candidate, groups, seed, quick, draft=False)
         # The preparation is shared between members.
         members[name] = Pipeline([("prepare", pipeline), ("learner", fitted)])
     return members, coefficients
