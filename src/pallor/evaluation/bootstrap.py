@@ -184,7 +184,7 @@ def auc_with_interval(
     Parameters
     ----------
     scores
-        ``(repeats, units)``.
+        ``(repeats, units)``; NaN where a repeat does not test a unit.
     positive, participant
         Class and index of the participant of each unit, ``(units,)``.
     counts
@@ -192,7 +192,10 @@ def auc_with_interval(
     """
 
     def averaged(weights: FloatArray) -> FloatArray:
-        of_repeats = [area_under_curve(row, positive, weights) for row in scores]
+        of_repeats = [
+            area_under_curve(row[tested], positive[tested], weights[..., tested])
+            for row, tested in zip(scores, np.isfinite(scores), strict=True)
+        ]
         return np.asarray(np.mean(of_repeats, axis=0), dtype=np.float64)
 
     replicates = [

@@ -155,7 +155,7 @@ def plan_probes(
     unit
         Unit of analysis, see ``pallor.evaluation.unit``.
     quick
-        The first repeat only.
+        The first repeat only, where a repeat tests everybody.
 
     Returns
     -------
@@ -167,7 +167,8 @@ def plan_probes(
     names = table["participant_id"].astype(str).to_numpy(dtype=object)
     units = unit_of_rows(table, unit)
     everybody, known = np.unique(names), np.unique(names[np.isfinite(sex)])
-    splits = [split for split in plan.splits if split.repeat == 0 or not quick]
+    every = not quick or plan.protocol == "holdout"
+    splits = [split for split in plan.splits if split.repeat == 0 or every]
     probes = []
     for modality in modalities:
         if modality == DEMOGRAPHICS:
