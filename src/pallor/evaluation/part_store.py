@@ -6,19 +6,23 @@ what fits them. Those of another are not read, and all are removed when the eval
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import re
 import shutil
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pallor.evaluation.shared_members import Said
+
+_IDENTITY: Final = re.compile(r"[0-9a-f]{32}")
 
 
 def identity_of(arrays: Iterable[NDArray[np.generic]], words: Iterable[str]) -> str:
@@ -91,8 +95,17 @@ class PartStore:
 
     @staticmethod
     def clear(folder: Path) -> None:
-        """Remove all parts of a run that has ended, those of earlier settings included."""
-        shutil.rmtree(folder, ignore_errors=True)
+        """Remove all parts of a run that has ended, those of earlier settings included.
+
+        Nothing else in the folder is touched; left empty, it is removed as well.
+        """
+        if not folder.is_dir():
+            return
+        for entry in folder.iterdir():
+            if _IDENTITY.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+        with contextlib.suppress(OSError):  # something of the user's is in it
+            folder.rmdir()
 
 
 OpenStore = Callable[[str], PartStore]

@@ -68,7 +68,8 @@ def _store_of(task: Task, inputs: _Inputs, parts: Sequence[Part]) -> PartStore |
         *inputs.sources, *inputs.learners, *(str(part.seed) for part in parts), str(task.quick),
         __version__, str(library_versions()),
     )  # fmt: skip
-    arrays = [task.outcome, *inputs.arrays, *positions, *folds]
+    cores = [source.core for source in inputs.sources.values()]
+    arrays = [task.outcome, *inputs.arrays, *cores, *positions, *folds]
     return task.open_store(identity_of(arrays, words))
 
 
