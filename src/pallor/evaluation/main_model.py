@@ -171,7 +171,7 @@ def describe_main(
     if name is None or not study.complete:
         return dict.fromkeys(JUDGES)
     units = study.units
-    frame = units.frame.join(unit_attributes(table, units.of_row), rsuffix="_of_clips")
+    frame = units.frame.join(unit_attributes(table, units.of_row))
     thresholds = thresholds_of_table(units.frame).threshold_g_dl
     subject = _Subject(study, name, table, components, seed, frame, thresholds)
     return {key: judge(subject) for key, judge in JUDGES.items()}

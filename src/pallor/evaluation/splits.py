@@ -25,7 +25,9 @@ GROUPS: Final = ("site", "camera", "session")
 MIN_COMPONENTS: Final = 6
 """Fewer independent participants than this cannot be split into anything that means something."""
 HELD_OUT_SHARE: Final = 0.2
+_MIN_TRAINED: Final = 2
 _QUINTILES: Final = 5
+_FEW_TESTED: Final = 100
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,15 @@ def _held_out_by_seed(
         splits.append(
             Split(repeat, 0, f"seed {repeat}", np.flatnonzero(~is_test), np.flatnonzero(is_test))
         )
-    return Plan("holdout", 1, repeats, None, tuple(splits))
+    few = round(HELD_OUT_SHARE * len(numbers))
+    notes = []
+    if few < _FEW_TESTED:
+        notes.append(
+            f"Each seed tests about {few} participants: scores of single seeds scatter widely, and"
+            " resampling so few moves the intervals of R2 downward and widens those of its"
+            " differences. Rest conclusions on the nested protocol."
+        )
+    return Plan("holdout", 1, repeats, None, tuple(splits), tuple(notes))
 
 
 def make_plan(
@@ -320,6 +330,11 @@ def make_plan(
         )
     for split in plan.splits:
         assert_disjoint(split.train, split.test, components)
+        if len(np.unique(components[split.train])) < _MIN_TRAINED:
+            raise FeatureTableError(
+                f"without {split.label} a single participant is left to learn from: hold out"
+                " something else, or use the nested protocol"
+            )
     if protocol != "holdout":
         assert_each_once(plan.splits, len(table))
     return plan
