@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
 from pallor.evaluation.comparisons import fused_against_singles
+from pallor.evaluation.controls import face_less_columns
 from pallor.evaluation.copies import describe_copies, without_copies
 from pallor.evaluation.doubts import doubts
 from pallor.evaluation.flow import participants_flow
@@ -44,6 +45,7 @@ from pallor.evaluation.request import (
 from pallor.evaluation.result import Evaluation, without_nan
 from pallor.evaluation.splits import inner_groups, make_plan
 from pallor.evaluation.study import Study, run_study
+from pallor.evaluation.suspicion import suspicion_notes, suspicious_columns
 from pallor.evaluation.task import ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.unit import OUTCOME
 
@@ -152,6 +154,25 @@ def _scores(study: Study, table: pd.DataFrame, request: Request) -> dict[str, An
     }
 
 
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Sort rows by participant, session and clip, so that the order of a file decides nothing.
+
+    (Without this, the resamples of the bootstrap would fall on other participants.)
+    """
+    keys = [name for name in ("participant_id", "session", "clip") if name in table.columns]
+    return table.sort_values(keys, key=lambda column: column.astype(str), kind="stable")
+
+
+def _suspicions(
+    table: pd.DataFrame, task: Task, request: Request, models: Sequence[dict[str, Any]]
+) -> list[str]:
+    features = [name for name in request.modalities if name != DEMOGRAPHICS]
+    columns = (*columns_of_modalities(table, features), *face_less_columns(table))
+    seen = table[list(dict.fromkeys(columns))]
+    found = suspicious_columns(seen, task.outcome, task.components)
+    return suspicion_notes(found, models, table)
+
+
 def _values(table: pd.DataFrame, column: str) -> list[str]:
     if column not in table.columns:
         return []
@@ -245,7 +266,8 @@ def evaluate(
         Processes to fit in.
     resume_dir
         Folder for finished parts: called again with the same table and arguments, an
-        interrupted evaluation goes on from them. Emptied at the end. None keeps nothing.
+        interrupted evaluation goes on from them. They are removed at the end, and with them
+        the folder, unless it holds something else. None keeps nothing.
     command
         The command line, for the record.
     model_factory
@@ -277,7 +299,7 @@ def evaluate(
     chosen = modalities_asked(table, modalities)
     learners = learners_of(regressors)
     flow = participants_flow(table, _left_out(table, chosen))
-    rows = table.loc[flow.scored].reset_index(drop=True)
+    rows = _in_order(table.loc[flow.scored]).reset_index(drop=True)
     incremental = None
     if chosen and HEADLINE in learners and not lacking(BASELINES["sex_age"], rows):
         everything = tuple(dict.fromkeys((DEMOGRAPHICS, *chosen)))
@@ -347,6 +369,8 @@ def _evaluate(
         probe_sex(rows, probe, task, bootstrap=request.bootstrap, done=done) for probe in probes
     ]
     headline = request.headline
+    scores = _scores(study, rows, request)
+    suspicions = _suspicions(rows, task, request, scores["models"])
     metrics = {
         "simulated": _is_simulated(rows),
         "protocol": request.protocol,
@@ -359,7 +383,7 @@ def _evaluate(
             "unit": request.unit,
         },
         "headline": None if headline is None else headline.name,
-        **_scores(study, rows, request),
+        **scores,
         **describe_main(
             study, headline.name if headline else None, rows, task.components, request.seed
         ),
@@ -373,6 +397,6 @@ def _evaluate(
         "seed": request.seed,
         "versions": _versions(),
         "command": command or _call(request.protocol, request),
-        "notes": [*notes, *task.plan.notes, *probe_notes(probed)],
+        "notes": [*suspicions, *notes, *task.plan.notes, *probe_notes(probed)],
     }
     return Evaluation(without_nan(metrics), study.frame())
