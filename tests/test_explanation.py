@@ -425,6 +425,10 @@ def test_members_without_weight_do_not_count_and_effects_survive_a_file(fused, t
     other = explain(replace(parts, effects=kept, weights=heavy), groups, y, donors, person)
     assert other.importance != again.importance
     assert other.weight_share < again.weight_share == 1.0
+    without = dict.fromkeys(weights, 0.0)
+    mute = explain(replace(parts, effects=kept, weights=without), groups, y, donors, person)
+    assert mute.silent
+    assert not mute.contributions
 
 
 def test_a_silent_model_has_no_importance_and_says_so():
