@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pallor.errors import FeatureTableError
 from pallor.evaluation.result import Evaluation, load_evaluation
-from pallor.report import figures, words
+from pallor.report import absent, words
+from pallor.report.figures.canvas import svg_element
+from pallor.report.figures.registry import all_figures
+from pallor.report.methods import methods, references
+from pallor.report.summary import controls, fusing, summary
+from pallor.report.table import cell_ends, cell_text
+from pallor.report.tables.registry import all_tables
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-TEMPLATE: Final = "report.html.j2"
-MOST_CONFLICTS: Final = 50
-"""Conflicting copies listed in the report; ``metrics.json`` lists all."""
+TEMPLATES: Final = Path(__file__).parent / "templates"
+_PAGE: Final = "report.html.j2"
 
 
 def write_report(evaluation: Evaluation | str | Path, path: str | Path) -> Path:
@@ -60,7 +63,7 @@ def render(evaluation: Evaluation) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         # Always on: the default goes by the file's ending, and this one ends in .j2.
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -72,13 +75,30 @@ def render(evaluation: Evaluation) -> str:
         words.interval,
         words.with_interval,
         words.plural,
-        words.signed_with_interval,
-        words.told_apart,
+        words.plain,
+        cell_text,
+        cell_ends,
     ):
         environment.filters[helper.__name__] = helper
+    with complete():
+        try:
+            return environment.get_template(_PAGE).render(**_context(evaluation))
+        except jinja2.UndefinedError as error:
+            raise KeyError(str(error)) from error
+
+
+@contextmanager
+def complete() -> Iterator[None]:
+    """Turn what an incomplete evaluation leads to into an error that says what to do.
+
+    Raises
+    ------
+    FeatureTableError
+        Where an entry is missing or of another kind than it should be.
+    """
     try:
-        return environment.get_template(TEMPLATE).render(**_context(evaluation))
-    except (KeyError, TypeError, ValueError, jinja2.UndefinedError) as error:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
         raise FeatureTableError(
             f"the evaluation lacks what the report shows ({error}): run the evaluation again"
         ) from error
@@ -86,29 +106,48 @@ def render(evaluation: Evaluation) -> str:
 
 def _context(evaluation: Evaluation) -> dict[str, Any]:
     metrics = evaluation.metrics
-    conflicts = metrics["duplicates"]["conflicting"]
     return {
         "m": metrics,
         "notice": words.NOTICE,
-        "summary": words.summary(metrics),
-        "methods": words.methods(metrics),
+        "summary": summary(metrics),
+        "fusing": fusing(metrics),
+        "controls": controls(metrics),
+        "methods": methods(metrics),
+        "references": references(metrics),
         "protocol": words.protocol(metrics),
         "headline": words.find(metrics["models"], metrics["headline"]),
+        "sex_age": words.find(metrics["baselines"], "sex_age"),
+        "without": _without(metrics),
         "grid": _grid(metrics),
-        "side_by_side": _side_by_side(metrics),
-        "comparisons": _comparisons(metrics),
-        "conflicts": [_pair_up(conflict) for conflict in conflicts[:MOST_CONFLICTS]],
-        "conflicts_left": max(0, len(conflicts) - MOST_CONFLICTS),
-        "figures": _figures(metrics, evaluation.predictions),
+        "tables": all_tables(metrics, evaluation.predictions),
+        "figures": _figures(evaluation),
+        "reason": {key: absent.reason(metrics, key) for key in _SECTIONS},
     }
 
 
-def _pair_up(conflict: dict[str, Any]) -> dict[str, Any]:
-    rows = zip(conflict["participants"], conflict["hemoglobin_g_dl"], strict=True)
-    return {"rows": list(rows), "differs_in": ", ".join(conflict["conflicts"])}
+_SECTIONS: Final = (
+    "agreement", "error_by_hemoglobin", "screening", "coverage", "quality", "subgroups",
+    "controls", "permutation_within_sex", "explanation", "incremental_r2",
+)  # fmt: skip
+"""Entries of the metrics that may be None, with a section or a part of one."""
 
 
-def _grid(metrics: dict[str, Any]) -> dict[str, Any]:
+def _without(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Scores of the main result without copies, to stand beside those with."""
+    other = metrics["without_duplicates"]
+    headline = None if other is None else words.find(other["models"], metrics["headline"])
+    if other is None or headline is None:
+        return None
+    known = words.find(other["baselines"], "sex_age")
+    return {
+        "mae": headline["mae"],
+        "r2": headline["r2"],
+        "sex_age": None if known is None else known["mae"],
+        "gain": other["incremental_r2"],
+    }
+
+
+def _grid(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Arrange models as rows of modalities and columns of regressors."""
     regressors = list(dict.fromkeys(entry["regressor"] for entry in metrics["models"]))
     rows: dict[str, dict[str, Any]] = {}
@@ -117,83 +156,12 @@ def _grid(metrics: dict[str, Any]) -> dict[str, Any]:
     return {"regressors": regressors, "rows": rows}
 
 
-def _label(entry: dict[str, Any]) -> str:
-    labels = {"mean": "mean", "sex": "sex", "sex_age": "sex and age"}
-    if "modalities" not in entry:
-        return labels.get(entry["name"], str(entry["name"]))
-    return f"{words.modalities(entry)}, {entry['regressor'].replace('_', ' ')}"
-
-
-def _side_by_side(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Pair every score with the one without copies."""
-    other = metrics["without_duplicates"]
-    if other is None:
-        return []
-    return [
-        {
-            "label": _label(entry),
-            "with": entry,
-            "without": words.find(other[kind], entry["name"]),
-            "headline": entry["name"] == metrics["headline"],
-        }
-        for kind in ("baselines", "models")
-        for entry in metrics[kind]
-    ]
-
-
-def _comparisons(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Pair every comparison with the one without copies."""
-    rest = (metrics["without_duplicates"] or {}).get("comparisons", [])
-    without = {(other["model"], other["against"]): other for other in rest}
-    return [
-        {
-            "label": " against ".join(
-                words.modalities({"modalities": side.split("+")}) for side in words.sides(entry)
-            ),
-            "regressor": entry["regressor"].replace("_", " "),
-            "with": entry,
-            "without": without.get((entry["model"], entry["against"])),
-            "headline": entry["model"] == metrics["headline"],
-        }
-        for entry in metrics["comparisons"]
-    ]
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _bars(metrics: dict[str, Any], score: str) -> list[figures.Bar]:
-    bars = []
-    for kind in ("baselines", "models"):
-        for entry in metrics[kind]:
-            role = "headline" if entry["name"] == metrics["headline"] else kind.removesuffix("s")
-            value, low, high = (_number(entry[score][key]) for key in ("value", "low", "high"))
-            bars.append(figures.Bar(_label(entry), value, low, high, role))
-    return bars
-
-
-def _figures(metrics: dict[str, Any], predictions: pd.DataFrame) -> dict[str, Any]:
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
     from markupsafe import Markup
 
-    drawn = {
-        "mae": figures.comparison(_bars(metrics, "mae"), "mean absolute error (g/dL)", "mae"),
-        "r2": figures.comparison(_bars(metrics, "r2"), "R²", "r2"),
+    drawings = all_figures(evaluation.metrics, evaluation.predictions)
+    return {
+        # Safe: made by svg_element, in which every text is escaped.
+        name: {"svg": Markup(svg_element(drawing)), "caption": drawing.caption}  # noqa: S704
+        for name, drawing in drawings.items()
     }
-    name = metrics["headline"]
-    headline = words.find(metrics["models"], name)
-    if headline is not None:
-        # One repeat: a point is one unit, not one unit several times.
-        first = predictions[predictions["repeat"] == 0]
-        measured = first["hemoglobin_g_dl"].to_numpy(dtype=float)
-        predicted = first[name].to_numpy(dtype=float)
-        limits = metrics["agreement"]
-        drawn["scatter"] = figures.scatter(measured, predicted)
-        drawn["bland_altman"] = figures.bland_altman(
-            measured,
-            predicted,
-            _number(headline["bias"]["value"]),
-            (_number(limits["limit_low_g_dl"]), _number(limits["limit_high_g_dl"])),
-        )
-    # Safe: made by figures.to_svg, in which every text is escaped.
-    return {key: Markup(value) for key, value in drawn.items()}  # noqa: S704

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 NOTICE: Final = (
@@ -13,9 +14,12 @@ NOTICE: Final = (
 _PROTOCOLS: Final = {
     "nested": "{repeats} × {folds}-fold cross-validation",
     "quick": "{repeats} × {folds}-fold cross-validation with small models, for a first look",
+    "holdout": "a fifth of the participants held out with each of {repeats} seeds",
     "group": "each {group} held out in turn ({folds} in all)",
     "fold": "the {folds} folds that the table gives",
 }
+_MINUS: Final = re.compile(r"(?<![\w.)])-(?=\d)")
+"""A minus sign before a number, not the dash of 18-39."""
 
 
 def number(value: float | None, digits: int = 2) -> str:
@@ -56,6 +60,35 @@ def signed_with_interval(score: Mapping[str, float | None], digits: int = 2) -> 
     return f"{value} [{number(score['low'], digits)}, {number(score['high'], digits)}]"
 
 
+def share(score: Mapping[str, float | None], digits: int = 0) -> str:
+    """Format a share as percent with its interval, ``83 % (64 to 100 %)``."""
+    percent = {
+        end: None if (value := score[end]) is None else 100.0 * value
+        for end in ("value", "low", "high")
+    }
+    ends = interval(percent, digits)
+    text = f"{number(percent['value'], digits)} %"
+    return f"{text} ({ends} %)" if ends else text
+
+
+def p_value(p: float) -> str:
+    """Format ``p = 0.021``; below 0.001 one digit that counts."""
+    return f"p = {p:.3f}" if p >= 0.0005 else f"p = {p:.1g}"
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """Join ``a``, ``a and b``, ``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def plain(text: str) -> str:
+    """Show text of the evaluation as on a page: true minus signs, no underscores."""
+    text = _MINUS.sub("−", text)
+    return text.replace("_", " ").replace(">=", "≥")
+
+
 def plural(count: int, noun: str) -> str:
     """Format ``1 clip``, ``2 clips``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
@@ -77,73 +110,6 @@ def modalities(entry: Mapping[str, Any]) -> str:
     return " + ".join(entry["modalities"]).replace("demographics", "sex and age")
 
 
-def summary(metrics: Mapping[str, Any]) -> list[str]:
-    """Say what was done, on whom, how good it is, and what it adds to sex and age.
-
-    Parameters
-    ----------
-    metrics
-        As in ``metrics.json``.
-
-    Returns
-    -------
-    One sentence or two each.
-    """
-    said = [_who(metrics), *_how_good(metrics), *_beside_baselines(metrics), *_gain(metrics)]
-    if metrics["without_duplicates"] is not None:
-        said.append(_copies(metrics))
-    return said
-
-
-def _who(metrics: Mapping[str, Any]) -> str:
-    outcome = metrics["outcome"]
-    return (
-        f"{plural(metrics['clips'], 'clip')} of {plural(metrics['participants'], 'participant')}"
-        f" were scored, whose measured hemoglobin was {number(outcome['mean'], 1)} ±"
-        f" {number(outcome['sd'], 1)} g/dL ({number(outcome['minimum'], 1)} to"
-        f" {number(outcome['maximum'], 1)}). Nobody was scored by a model that had seen them"
-        f" in training: {protocol(metrics)}."
-    )
-
-
-def _how_good(metrics: Mapping[str, Any]) -> list[str]:
-    headline = find(metrics["models"], metrics["headline"])
-    if headline is None:
-        return ["No model of all modalities by stacking was scored, so there is no main result."]
-    return [
-        f"The main result, fixed before any score was seen, is stacking on"
-        f" {modalities(headline)}: on average the estimate is"
-        f" {with_interval(headline['mae'])} g/dL away from the measurement, Pearson r"
-        f" {with_interval(headline['r'])}, R² {with_interval(headline['r2'])}."
-    ]
-
-
-def _beside_baselines(metrics: Mapping[str, Any]) -> list[str]:
-    entries = metrics["baselines"]
-    known = find(entries, "sex_age") or find(entries, "sex")
-    said = []
-    if known is not None:
-        what = "sex and age" if known["name"] == "sex_age" else "sex"
-        said.append(
-            f"Knowing only {what}, without looking at any clip, the estimate would be"
-            f" {with_interval(known['mae'])} g/dL away, R² {with_interval(known['r2'])}."
-        )
-    mean = find(entries, "mean")
-    if mean is not None:
-        said.append(
-            f"Telling everybody the average would be {with_interval(mean['mae'])} g/dL away."
-        )
-    return said
-
-
-def _gain(metrics: Mapping[str, Any]) -> list[str]:
-    gain = metrics["incremental_r2"]
-    if gain is None:
-        return ["Whether clips tell more than sex and age cannot be said from this table."]
-    told = f"Added to sex and age, the clips change R² by {with_interval(gain)}."
-    return [f"{told} {verdict(gain)}"]
-
-
 def verdict(gain: Mapping[str, float | None]) -> str:
     """Say whether the interval of the incremental R2 excludes 0, and what follows."""
     low, high = gain["low"], gain["high"]
@@ -151,8 +117,8 @@ def verdict(gain: Mapping[str, float | None]) -> str:
         return "There is no interval, so nothing follows from it."
     if low > 0:
         return (
-            "The interval excludes 0: in this cohort the clips tell more about hemoglobin than"
-            " sex and age do."
+            "The interval excludes 0: in this cohort the clips add to what sex and age tell about"
+            " hemoglobin."
         )
     if high < 0:
         return (
@@ -204,57 +170,3 @@ def probed(probe: Mapping[str, Any]) -> str:
         f"sex can be told from {probe['modality']} with an AUC of {number(auc['value'])}{ends}"
         " (0.5 is chance)"
     )
-
-
-def _copies(metrics: Mapping[str, Any]) -> str:
-    duplicates, other = metrics["duplicates"], metrics["without_duplicates"]
-    said = (
-        f"{duplicates['rows']} clips share their content with another"
-        f" ({plural(duplicates['groups'], 'group')},"
-        f" {duplicates['across_participants']} across participants)."
-    )
-    best = find(other["models"], metrics["headline"])
-    if best is None:
-        return said
-    return (
-        f"{said} On the {plural(other['clips'], 'clip')} that remain without these copies the main"
-        f" result is {with_interval(best['mae'])} g/dL, R² {with_interval(best['r2'])}; quote"
-        " this one."
-    )
-
-
-def methods(metrics: Mapping[str, Any]) -> list[str]:
-    """Describe the protocol as a paper's methods section would."""
-    splits = metrics["splits"]
-    unit = (
-        "a single clip"
-        if splits["unit"] == "clip"
-        else "a participant in a session; predictions for the clips of one were averaged"
-    )
-    return [
-        f"Outer split: {protocol(metrics)}, seed {metrics['seed']}. All clips of a participant,"
-        " and all clips that share content with one of theirs, lie on one side of every split;"
-        " this was asserted for each fit. Everything that learns (imputation, scaling, dimension"
-        " reduction, tuning, the weights of stacking) did so inside the training part, with inner"
-        " folds grouped in the same way.",
-        f"Unit of analysis: {unit}.",
-        "Scores are computed on the pooled out-of-fold predictions of each repeat and averaged"
-        " over repeats; predictions are not averaged over repeats. R² is 1 − SSE/SST about the"
-        " mean of the scored measurements, and can be negative. Pearson r is not given for"
-        " predictions that are constant inside each fold.",
-        f"Intervals are 95 % percentile intervals of {splits['bootstrap']} bootstrap resamples of"
-        " participants, the same for all models; differences are paired. They carry the"
-        " uncertainty of who was measured, not that of training again on other people.",
-        "Baselines: the mean; the mean of each sex; least squares on sex, age and sex × age;"
-        " learned on the training part of the same splits. Incremental R² is R² of stacking on"
-        " sex, age and all modalities minus R² of the last baseline, on the same rows.",
-        "Sex probe: for each modality a logistic regression of sex on its features, prepared by"
-        " training medians, variance filter, standardization and principal components, with an L2"
-        " penalty fixed beforehand and sexes of equal weight; on the training part of the same"
-        f" splits{' (first repeat)' if splits['quick'] and splits['repeats'] > 1 else ''}."
-        " The AUC is that of units of analysis, pooled over the folds of a repeat; pooling puts"
-        " it slightly below 0.5 where there is nothing to tell. Its interval does not carry the"
-        " chance that lies in the fits either: one that barely excludes 0.5 shows nothing.",
-        "The model of the main result was fixed beforehand; other cells of the table are shown"
-        " for comparison, and the best of them is not a result.",
-    ]
