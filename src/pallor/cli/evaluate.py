@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
     from pallor.evaluation.result import Evaluation
 
 
+class Protocol(StrEnum):
+    """What may be asked for by name; ``--quick`` and ``--group`` choose the others."""
+
+    nested = "nested"
+    holdout = "holdout"
+    fold = "fold"
+
+
 def evaluate(
     features: Annotated[
         Path,
@@ -34,6 +43,13 @@ def evaluate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path(
         "run"
     ),
+    protocol: Annotated[
+        Protocol,
+        typer.Option(
+            help="nested: repeated cross-validation. holdout: a fifth held out, with one seed after"
+            " another. fold: the folds of the table's fold column."
+        ),
+    ] = Protocol.nested,
     group: Annotated[
         str | None, typer.Option(help="Leave one group out: site, camera or session.")
     ] = None,
@@ -42,7 +58,9 @@ def evaluate(
         str, typer.Option(help="Comma-separated.")
     ] = "xgboost,random_forest,stacking",
     folds: Annotated[int | None, typer.Option(min=2, help="Outer folds; 5 by default.")] = None,
-    repeats: Annotated[int | None, typer.Option(min=1, help="Repeats; 2 by default.")] = None,
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="Repeats, 2 by default; of holdout seeds, 100.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of folds and models.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="A small honest protocol for a first look.")
@@ -50,20 +68,23 @@ def evaluate(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print metrics.json as one line.")] = False,
 ) -> None:
-    """Evaluate by nested cross-validation; write metrics.json and report.html.
+    """Evaluate by nested cross-validation; write metrics.json, report.html, figures and tables.
 
     Participants never straddle a fold, and everything learned is learned inside the training
     part. Beside the models stand the mean, the sex and the sex-and-age baselines, what fusing
-    modalities changes, and how well sex can be told from each.
+    modalities changes, and how well sex can be told from each. An interrupted run continues when
+    the same command is given again.
     """
     from pallor.cohort.feature_table import read_table
     from pallor.evaluation.protocol import evaluate as evaluate_table
+    from pallor.report.files import write_figures, write_tables
     from pallor.report.html import write_report
 
     table = read_table(features)
     with progress("evaluating") as report:
         result = evaluate_table(
             table,
+            protocol=protocol.value,
             group=group,
             modalities=comma_list(modalities),
             regressors=tuple(comma_list(regressors) or ()),
@@ -73,10 +94,13 @@ def evaluate(
             quick=quick,
             workers=workers,
             progress=report,
+            resume_dir=output / "unfinished",
             command=command_line(),
         )
     result.save(output)
     write_report(result, output / "report.html")
+    write_figures(result, output / "figures")
+    write_tables(result, output / "tables")
     if json:
         print_json(result.metrics)
         return
