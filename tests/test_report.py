@@ -197,7 +197,7 @@ def test_nobody_anemic_is_said_and_drawn_without_curves():
 def test_without_sex_and_age_the_reasons_are_given():
     found = evaluation_of(rich_features().drop(columns=["sex", "age_years"]), repeats=1)
     page = render(found)
-    assert "Whether clips tell more than sex and age cannot be said" in page
+    assert "What the clips add to sex and age is not known" in page
     assert section(page, "controls").count("Not in this report.") == 2
     assert "have no anemia threshold: the cutoff depends on age" in section(page, "screening")
     assert "Nobody&#39;s limit of anemia is known" in section(page, "summary")
@@ -388,17 +388,15 @@ def test_metrics_that_are_no_object_are_refused(evaluation, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [390, 1200])
-def test_a_real_browser_lays_it_out_within_the_window(rich_page, tmp_path, width):
+def laid_out(page, folder, width):
+    """Width of the page's content in a real browser whose window has that width, CSS pixels."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is absent: install it to lay the report out in a real browser")
     # A browser's window has a least width, a frame in it has none.
-    outer = tmp_path / "outer.html"
+    outer = folder / "outer.html"
     outer.write_text(
-        f'<body><iframe srcdoc="{html.escape(rich_page)}"'
-        f' style="width:{width}px;border:0"></iframe>'
+        f'<body><iframe srcdoc="{html.escape(page)}" style="width:{width}px;border:0"></iframe>'
         "<script>onload = () => document.body.append('width ' + document.querySelector('iframe')"
         ".contentDocument.scrollingElement.scrollWidth)</script></body>",
         encoding="utf-8",
@@ -412,4 +410,19 @@ def test_a_real_browser_lays_it_out_within_the_window(rich_page, tmp_path, width
         timeout=120,
     )
     (found,) = re.findall(r"width (\d+)", run.stdout.rsplit("</script>", 1)[-1])
-    assert int(found) <= width
+    return int(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_real_browser_lays_it_out_within_the_window(rich_page, tmp_path, width):
+    assert laid_out(rich_page, tmp_path, width) <= width
+
+
+@pytest.mark.slow
+def test_names_without_a_space_do_not_widen_the_page_of_a_phone(tmp_path):
+    table = rich_features(name="p{}" + "x" * 300, site="s{}" + "y" * 300)
+    table["reference_method"] = "z" * 300
+    evaluation = evaluation_of(table, repeats=1)
+    evaluation.metrics["notes"].append("Warning: " + "w" * 300)
+    assert laid_out(render(evaluation), tmp_path, 390) <= 390

@@ -99,7 +99,10 @@ def gain(metrics: Mapping[str, Any]) -> str:
     """Say what the clips add to sex and age, and whether the interval excludes 0."""
     found = metrics["incremental_r2"]
     if found is None:
-        return "Whether clips tell more than sex and age cannot be said from this table."
+        return (
+            "What the clips add to sex and age is not known: that needs the sex and the age of the"
+            " participants, and stacking."
+        )
     told = f"Added to sex and age, the clips change R² by {words.with_interval(found)}"
     without = (metrics["without_duplicates"] or {}).get("incremental_r2")
     if without is None:

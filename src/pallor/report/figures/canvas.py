@@ -43,8 +43,6 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 LONGEST: Final = 80
 """Characters of a name; more would leave no room for the figure."""
-_LINE: Final = 40
-"""Characters of a line of a label, of two lines at most."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,20 @@ def short(label: str, longest: int = LONGEST) -> str:
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 
-def y_labels(axes: Axes, labels: list[str], positions: list[float] | None = None) -> None:
-    """Name the rows of a figure as they are, dollar signs included."""
-    places = list(range(len(labels))) if positions is None else positions
-    shown = ["\n".join(textwrap.wrap(short(label, 2 * _LINE), _LINE)[:2]) for label in labels]
-    axes.set_yticks(places, shown, fontsize=8, linespacing=1.05)
+def y_labels(axes: Axes, labels: list[str], line: int = 40) -> None:
+    """Name the rows of a figure as they are, dollar signs included.
+
+    Parameters
+    ----------
+    axes
+        Whose rows are at 0, 1, ...
+    labels
+        One a row.
+    line
+        Characters of a line; a label gets two lines at most.
+    """
+    shown = ["\n".join(textwrap.wrap(short(label, 2 * line), line)[:2]) for label in labels]
+    axes.set_yticks(range(len(labels)), shown, fontsize=8, linespacing=1.05)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
     axes.tick_params(axis="y", length=0)

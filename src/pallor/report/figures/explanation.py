@@ -59,10 +59,11 @@ def contributions(metrics: Mapping[str, Any], _: pd.DataFrame) -> Drawing | None
     ]
     if not entries:
         return None
-    figure, axes = new(5.2, 0.9 + 0.29 * len(entries))
+    figure, axes = new(5.6, 0.9 + 0.26 * len(entries))
     for row, one in enumerate(entries):
         _spread(axes, row, one["mean_abs_g_dl"], one["spread_g_dl"], ("o", BLUE))
-    y_labels(axes, [f"{one['feature']} {_direction(one['sign_correlation'])}" for one in entries])
+    labels = [f"{one['feature']} {_direction(one['sign_correlation'])}" for one in entries]
+    y_labels(axes, labels, line=50)
     axes.set_ylim(len(entries) - 0.4, -0.6)
     axes.set_xlim(left=0)
     axes.set_xlabel("mean size of the contribution (g/dL)")

@@ -75,7 +75,7 @@ def decision_curve(metrics: Mapping[str, Any], _: pd.DataFrame) -> Drawing | Non
     )  # fmt: skip
     axes.axhline(0, color=GRAY, linewidth=1.0, linestyle=":", label="test no one")
     high = max(*model["net_benefit"], *model["treat_all"], *(v for v in ends[1] if v is not None))
-    axes.set_ylim(-0.25 * (high or 1.0), 1.1 * (high or 1.0))
+    axes.set_ylim(-0.25 * (high or 1.0), 1.3 * (high or 1.0))
     axes.set_xlabel("threshold probability of anemia")
     axes.set_ylabel("net benefit (true positives a person)")
     legend(axes, loc="upper right")

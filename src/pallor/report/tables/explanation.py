@@ -33,12 +33,12 @@ def importance(metrics: Mapping[str, Any]) -> Table | None:
     return Table(
         "importance",
         "How much the error of held-out units rises where these features are swapped between"
-        f" participants: mean over {found['folds']} folds, and in brackets the {low:.0f} % and"
+        f" participants: mean over {found['folds']} folds, and below the {low:.0f} % and"
         f" {high:.0f} % quantiles over the folds, which are no confidence interval. About 0: the"
         " model does as well without.",
         (
-            Column("kind", "Kind"),
             Column("group", "Features of"),
+            Column("kind", "Kind"),
             Column("features", "Features", "number", 0),
             Column("increase_mae_g_dl", "Rise of the MAE (g/dL)", "interval", 3, signed=True),
             Column("increase_mse", "Rise of the mean squared error ((g/dL)²)", "interval", 3,
@@ -63,8 +63,9 @@ def contributions(metrics: Mapping[str, Any]) -> Table | None:
             {
                 "kind": kind,
                 "name": one[kind],
+                "label": one[kind] if kind == "feature" else one[kind].replace("_", " "),
                 "mean_abs_g_dl": _spread(one["mean_abs_g_dl"], one["spread_g_dl"]),
-                "sign_correlation": one["sign_correlation"],
+                **({"sign_correlation": one["sign_correlation"]} if kind == "feature" else {}),
                 "folds": one["folds"],
             }
         )
@@ -80,8 +81,9 @@ def contributions(metrics: Mapping[str, Any]) -> Table | None:
         " feature with its contribution. A feature that moves estimates at random contributes as"
         " well, so this is not about error.",
         (
+            Column("name", "", on_page=False),
+            Column("label", "Contributes", in_file=False),
             Column("kind", "Kind"),
-            Column("name", "Name"),
             Column("mean_abs_g_dl", "Mean size (g/dL)", "interval", 3),
             Column("sign_correlation", "Direction", "number", signed=True),
             Column("folds", "Folds", "number", 0),
