@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import copy
 import csv
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -168,3 +170,35 @@ def test_calibration_groups_are_equal_and_ordered(rich):
     )
     assert mean == pytest.approx(first["hemoglobin_g_dl"].mean())
     assert all(p.measured_g_dl.low < p.measured_g_dl.value < p.measured_g_dl.high for p in points)
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "pallor", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_command_writes_report_figures_and_tables_of_the_protocol_it_was_given(tmp_path):
+    cohort = features(people=40).drop(columns=["color.lips.log_rg.mean", "pulse.chin.green.ac_dc"])
+    cohort["fold"] = np.arange(40) % 4
+    cohort.to_csv(tmp_path / "cohort.csv", index=False)
+    for protocol, said in (
+        ("holdout", "a fifth of the participants held out with each of 3 seeds"),
+        ("fold", "the 4 folds that the table gives"),
+    ):
+        seeds = ("--repeats", 3) if protocol == "holdout" else ()
+        run = tmp_path / protocol
+        done = command(
+            "evaluate", tmp_path / "cohort.csv", "-o", run, "--protocol", protocol, *seeds
+        )
+        assert done.returncode == 0, done.stderr
+        assert said in (run / "report.html").read_text(encoding="utf-8")
+        assert {path.name for path in run.iterdir()} == {
+            "metrics.json", "predictions.csv", "report.html", "figures", "tables",
+        }  # fmt: skip
+        assert (run / "figures" / "flow.png").stat().st_size > 1000
+        assert rows_of(run / "tables" / "baselines.csv")
+    assert command("evaluate", tmp_path / "cohort.csv", "--protocol", "best").returncode == 2
