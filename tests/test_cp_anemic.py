@@ -15,8 +15,8 @@ import pytest
 
 from pallor.cohort.feature_table import load_features
 from pallor.cohort.folds import components
-from pallor.evaluation.task import fused_regressor
 from pallor.evaluation.protocol import evaluate
+from pallor.evaluation.task import fused_regressor
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared, pytest.mark.xdist_group("cp_anemic")]
 
@@ -56,20 +56,21 @@ class Watched:
     """The stacked regressor, and a record of the rows that each of its inner folds saw."""
 
     inside: Any
-    seen: list[tuple[pd.Index, list[tuple[np.ndarray, np.ndarray]]]]
+    seen: list[tuple[pd.Series, list[tuple[np.ndarray, np.ndarray]]]]
 
     def fit(self, X: pd.DataFrame, y: np.ndarray, groups: np.ndarray) -> None:
         self.inside.fit(X, y, groups=groups)
-        self.seen.append((X.index, self.inside.inner_folds_))
+        self.seen.append((pd.Series(y, X.index), self.inside.inner_folds_))
 
     def predict(self, X: pd.DataFrame) -> np.ndarray:
         return self.inside.predict(X)
 
 
 def test_no_participant_or_copy_straddles_a_fold_inside_or_outside(table: pd.DataFrame) -> None:
-    rows = table.reset_index(drop=True)
+    # The order in which an evaluation takes the rows.
+    rows = table.sort_values(["participant_id", "clip"]).reset_index(drop=True)
     number = components(rows)
-    seen: list[tuple[pd.Index, list[tuple[np.ndarray, np.ndarray]]]] = []
+    seen: list[tuple[pd.Series, list[tuple[np.ndarray, np.ndarray]]]] = []
 
     def watched(
         modalities: tuple[str, ...], learners: tuple[str, ...], seed: int, quick: bool
@@ -82,11 +83,14 @@ def test_no_participant_or_copy_straddles_a_fold_inside_or_outside(table: pd.Dat
     outer = result.predictions.set_index("participant_id")["fold"]
     by_component = pd.Series(outer.loc[rows["participant_id"]].to_numpy()).groupby(number)
     assert by_component.nunique().max() == 1
-    # With the copies, the model and that with sex and age, for each of the 8 hospitals. (The
-    # scores without copies come from another table, whose rows have other numbers.)
-    with_copies = [(index, folds) for index, folds in seen if len(index) > 400]
-    assert len(with_copies) == 16
-    for index, folds in with_copies:
+    # With the copies, the model, that with sex and age, and the control that sees what is known
+    # of the pictures, for each of the 8 hospitals. (The scores without copies come from another
+    # table, whose rows have other numbers.)
+    with_copies = [(y, folds) for y, folds in seen if len(y) > 400]
+    assert len(with_copies) == 24
+    for y, folds in with_copies:
+        index = y.index
+        assert (y == rows.loc[index, "hemoglobin_g_dl"]).all()
         assert len(folds) >= 2
         tested = np.concatenate([test for _, test in folds])
         assert sorted(tested) == list(range(len(index)))

@@ -8,104 +8,19 @@ import pandas as pd
 import pytest
 
 from pallor.errors import FeatureTableError, UsageError
-from pallor.evaluation import metrics
 from pallor.evaluation.flow import participants_flow
 from pallor.evaluation.protocol import evaluate
 from pallor.evaluation.result import load_evaluation
+from planted import Nearest, Ridge, by_name, cheap, features
+from test_scores import REFERENCES
 
 KEYS = {
     "simulated", "protocol", "participants", "clips", "units", "models", "baselines",
     "incremental_r2", "duplicates", "without_duplicates", "seed", "versions", "command", "notes",
     "flow", "headline", "splits", "outcome", "agreement", "held_out", "comparisons", "sex_probe",
+    "error_by_hemoglobin", "screening", "subgroups", "coverage", "quality", "controls",
+    "permutation_within_sex", "reproduction", "prior_work",
 }  # fmt: skip
-INTERVALS = ("mae", "rmse", "r", "r2", "bias")
-
-
-class Ridge:
-    """A cheap model: least squares on sex and age where given, then ridge on the rest.
-
-    The strength of the ridge is chosen inside the training part.
-    """
-
-    def __init__(self, modalities, learners, seed, quick):
-        self.asked = (modalities, learners, seed, quick)
-
-    def parts(self, X):
-        known = [name.startswith("demographics.") for name in X.columns]
-        values = np.nan_to_num(X.to_numpy(float))
-        return values[:, known], values[:, ~np.array(known)]
-
-    def fit(self, X, y, groups):
-        from sklearn.dummy import DummyRegressor
-        from sklearn.linear_model import LinearRegression, RidgeCV
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-
-        assert len(groups) == len(X) == len(y)
-        self.columns = list(X.columns)
-        known, rest = self.parts(X)
-        self.base = (LinearRegression() if known.size else DummyRegressor()).fit(known, y)
-        left = y - self.base.predict(known)
-        ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 5, 6)))
-        self.ridge = ridge.fit(rest, left) if rest.size else None
-        return self
-
-    def predict(self, X):
-        assert list(X.columns) == self.columns
-        known, rest = self.parts(X)
-        added = 0.0 if self.ridge is None else self.ridge.predict(rest)
-        return self.base.predict(known) + added
-
-
-class Nearest:
-    """Remembers its training clips: perfect wherever one of them leaks."""
-
-    def __init__(self, modalities, learners, seed, quick):
-        pass
-
-    def fit(self, X, y, groups):
-        assert len(groups) == len(X)
-        from sklearn.neighbors import KNeighborsRegressor
-
-        self.model = KNeighborsRegressor(1).fit(X.to_numpy(float), y)
-
-    def predict(self, X):
-        return self.model.predict(X.to_numpy(float))
-
-
-def features(people=60, clips=2, signal=1.0, seed=0):
-    """A cohort in which color sees hemoglobin with noise and pulse with more."""
-    rng = np.random.default_rng(seed)
-    male, years = rng.integers(0, 2, people), rng.uniform(18, 80, people)
-    hb = 13.0 + 1.8 * male + rng.normal(0, 1.0, people)
-    person = np.repeat(np.arange(people), clips)
-    n = len(person)
-    columns = {
-        "color.lips.log_rg.mean": signal * (hb[person] - 14) + rng.normal(0, 0.6, n),
-        "color.chin.log_rg.mean": rng.normal(0, 1, n),
-        "pulse.forehead.green.ac_dc": signal * (hb[person] - 14) + rng.normal(0, 1.2, n),
-        "pulse.chin.green.ac_dc": rng.normal(0, 1, n),
-    }
-    table = pd.DataFrame(
-        {
-            "participant_id": [f"p{i:03d}" for i in person],
-            "clip": [f"{i}.mp4" for i in range(n)],
-            "session": "s1",
-            "site": np.array(["A", "B"])[person % 2],
-            "sex": np.where(male, "male", "female")[person],
-            "age_years": years[person],
-            "hemoglobin_g_dl": hb[person],
-            "simulated": False,
-            "file_sha256": [f"f{i}" for i in range(n)],
-            "content_sha256": [f"c{i}" for i in range(n)],
-        }
-    )
-    return pd.concat([table, pd.DataFrame(columns).astype(np.float32)], axis=1)
-
-
-def cheap(table, **options):
-    options = {"model_factory": Ridge, "regressors": ["stacking"], "bootstrap": 200, **options}
-    return evaluate(table, **options)
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +28,12 @@ def result():
     return cheap(features(), regressors=["xgboost", "random_forest", "stacking"])
 
 
-def by_name(found):
-    return {entry["name"]: entry for entry in found}
-
-
 def test_metrics_hold_every_key_and_are_plain_json(result):
     assert set(result.metrics) == KEYS
     text = json.dumps(result.metrics, allow_nan=False)
     assert json.loads(text) == result.metrics
     for entry in result.metrics["models"] + result.metrics["baselines"]:
-        for score in INTERVALS:
+        for score in REFERENCES:
             assert set(entry[score]) == {"value", "low", "high"}
 
 
@@ -136,6 +47,62 @@ def test_every_modality_alone_and_all_together_under_every_regressor(result):
     assert got == [*expected, (("demographics", "color", "pulse"), "stacking")]
 
 
+def test_with_three_modalities_color_is_paired_with_each_other_one():
+    table = features(people=20).rename(
+        columns=lambda name: name.replace("color.chin", "color.nose")
+    )
+    table["resnet152.mean.0000"] = table["pulse.chin.green.ac_dc"]
+    found = cheap(table, repeats=1, folds=2, bootstrap=20).metrics
+    assert [entry["modalities"] for entry in found["models"]] == [
+        ["color"],
+        ["pulse"],
+        ["resnet152"],
+        ["color", "pulse"],
+        ["color", "resnet152"],
+        ["color", "pulse", "resnet152"],
+        ["demographics", "color", "pulse", "resnet152"],
+    ]
+    assert found["headline"] == "color+pulse+resnet152:stacking"
+    assert {entry["model"] for entry in found["comparisons"]} == {found["headline"]}
+
+
+def test_what_is_said_of_the_main_model_is_said_of_the_one_fixed_beforehand(result):
+    found, name = result.metrics, "color+pulse:stacking"
+    sexes = features().groupby("participant_id")["sex"].first()
+    rows = result.predictions.assign(sex=lambda part: part["participant_id"].map(sexes))
+    rows["cutoff"] = rows["sex"].map({"female": 12.0, "male": 13.0})
+    repeats = [part for _, part in rows.groupby("repeat")]
+
+    def mean(score):
+        return pytest.approx(np.mean([score(part) for part in repeats]), abs=1e-9)
+
+    assert found["agreement"]["model"] == name
+    assert found["agreement"]["bias_g_dl"]["value"] == mean(
+        lambda part: (part[name] - part["hemoglobin_g_dl"]).mean()
+    )
+    for key, column in (("model", name), ("sex_age", "baseline:sex_age")):
+        at_cutoff = found["screening"][key]["overall"]["at_cutoff"]
+        assert at_cutoff["true_positives"] == mean(
+            lambda part: (part[["hemoglobin_g_dl", column]].max(axis=1) < part["cutoff"]).sum()  # noqa: B023
+        )
+    groupings = {entry["grouping"]: entry["groups"] for entry in found["subgroups"]}
+    assert list(groupings) == ["sex", "age", "ita", "camera", "site"]
+    for group in groupings["sex"]:
+        assert group["scores"]["mae"]["value"] == mean(
+            lambda part: (
+                (part[name] - part["hemoglobin_g_dl"])
+                .abs()[part["sex"] == group["group"]]  # noqa: B023
+                .mean()
+            )
+        )
+    for part in found["error_by_hemoglobin"]:
+        low, high = part["low_g_dl"] or -np.inf, part["high_g_dl"] or np.inf
+        assert part["units"] == repeats[0]["hemoglobin_g_dl"].between(low, high, "left").sum()
+    # Custom models tell nothing of their training part, so nothing is calibrated on it.
+    assert found["coverage"] is None
+    assert found["quality"] is None
+
+
 def test_headline_is_stacking_on_all_whatever_scores_best(result):
     assert result.metrics["headline"] == "color+pulse:stacking"
 
@@ -145,10 +112,9 @@ def test_scores_follow_from_the_saved_predictions(result, tmp_path):
     entry = by_name(back.metrics["models"])["color+pulse:stacking"]
     repeats = [part for _, part in back.predictions.groupby("repeat")]
     assert len(repeats) == 2
-    for score in INTERVALS:
-        function = getattr(metrics, score)
+    for score, reference in REFERENCES.items():
         values = [
-            function(part["hemoglobin_g_dl"], part["color+pulse:stacking"]) for part in repeats
+            reference(part["hemoglobin_g_dl"], part["color+pulse:stacking"]) for part in repeats
         ]
         assert entry[score]["value"] == pytest.approx(np.mean(values), abs=1e-9), score
 
@@ -430,7 +396,9 @@ def test_model_that_gives_no_number_is_an_error_that_names_it():
         ({"modalities": ["resnet152"]}, FeatureTableError, "resnet152"),
         ({"bootstrap": -1}, UsageError, "bootstrap"),
         ({"unit": "frame"}, UsageError, "participant_session"),
-        ({"protocol": "holdout"}, UsageError, "nested"),
+        ({"protocol": "loso"}, UsageError, "nested"),
+        ({"protocol": "holdout"}, UsageError, "repeats"),
+        ({"protocol": "holdout", "folds": None, "group": "site"}, UsageError, "others none"),
     ],
 )
 def test_wrong_requests_name_what_is_wrong(options, kind, message):
