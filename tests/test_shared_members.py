@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from pallor.evaluation.fitting import out_of_fold
 from pallor.evaluation.part_store import PartStore
 from pallor.evaluation.splits import make_plan
-from pallor.evaluation.task import Spec, Task, fused_regressor, seed_of
+from pallor.evaluation.task import Explained, Spec, Task, fused_regressor, seed_of
 from pallor.models.fusion import FusedRegressor
 from pallor.models.preprocessing import DEMOGRAPHIC_COLUMNS
 
@@ -155,3 +157,46 @@ def test_parts_of_another_evaluation_are_not_taken(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     PartStore.clear(tmp_path)
     assert not tmp_path.exists()
+
+
+@pytest.mark.parametrize("modalities", [("color", "pulse"), ("demographics", "color", "pulse")])
+def test_the_shared_explanation_is_that_of_the_fitted_model(modalities, tmp_path):
+    from pallor.evaluation.fold_explanation import explain_fold
+
+    learners = ("ridge", "xgboost", "chromophore")
+    task = _task([(modalities, learners)])
+    unit = task.components
+    task = dataclasses.replace(task, explained=Explained(task.specs[0], unit))
+    stored = dataclasses.replace(task, open_store=lambda name: PartStore(tmp_path, name))
+    found = [out_of_fold(task).explanations]
+    found += [out_of_fold(stored).explanations for _ in range(2)]  # kept, then read back
+    spec = task.specs[0]
+    for number, split in enumerate(task.plan.splits):
+        seed = seed_of(4, split)
+        model = FusedRegressor(modalities, learners, seed=seed, quick=True)
+        X = task.features[list(spec.columns)]
+        model.fit(X.iloc[split.train], task.outcome[split.train], task.components[split.train])
+        test = split.test
+        own = explain_fold(
+            model, X.iloc[test], task.outcome[test], task.components[test], unit=unit[test],
+            seed=seed, rounds=5,
+        )  # fmt: skip
+        for explanations in found:
+            shared = explanations[number]
+            assert [one.group for one in shared.importance] == [x.group for x in own.importance]
+            for one, other in zip(shared.importance, own.importance, strict=True):
+                assert one.increase_mse == pytest.approx(other.increase_mse, abs=1e-9)
+            assert [one.name for one in shared.contributions] == [
+                one.name for one in own.contributions
+            ]
+
+
+def test_nothing_is_explained_unless_asked_and_only_in_the_first_repeat():
+    task = _task([(("color",), ("ridge",))])
+    assert out_of_fold(task).explanations == []
+    plan = make_plan(
+        pd.DataFrame({"hemoglobin_g_dl": task.outcome}), task.components, folds=3, repeats=2
+    )
+    explained = Explained(task.specs[0], task.components)
+    both = dataclasses.replace(task, plan=plan, explained=explained)
+    assert len(out_of_fold(both).explanations) == 3

@@ -241,7 +241,9 @@ def test_holdout_takes_a_fifth_of_the_people_of_each_stratum_with_every_seed():
     assert times.min() > 0
     assert len({tuple(split.test) for split in plan.splits}) == 40
     again = make_plan(table, person, protocol="holdout", repeats=40)
-    assert all(np.array_equal(a.test, b.test) for a, b in zip(plan.splits, again.splits, strict=True))
+    assert all(
+        np.array_equal(a.test, b.test) for a, b in zip(plan.splits, again.splits, strict=True)
+    )
 
 
 def test_holdout_has_seeds_and_no_folds():

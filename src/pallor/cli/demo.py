@@ -31,7 +31,7 @@ def demo(
     from pallor.models.bundle import save_model
     from pallor.models.prediction import predict
     from pallor.models.training import train
-    from pallor.report.html import write_report
+    from pallor.report.files import write_run
     from pallor.simulation.cohort import simulate_cohort
     from pallor.simulation.settings import Settings
 
@@ -65,8 +65,7 @@ def demo(
             progress=report,
             command=command_line(),
         )
-    result.save(directory / "run")
-    write_report(result, directory / "run" / "report.html")
+    write_run(result, directory / "run")
     with progress("4/5 training") as report:
         model = train(features, quick=True, seed=seed, progress=report)
     model_path = directory / "model.pallor"

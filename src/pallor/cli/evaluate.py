@@ -77,8 +77,7 @@ def evaluate(
     """
     from pallor.cohort.feature_table import read_table
     from pallor.evaluation.protocol import evaluate as evaluate_table
-    from pallor.report.files import write_figures, write_tables
-    from pallor.report.html import write_report
+    from pallor.report.files import write_run
 
     table = read_table(features)
     with progress("evaluating") as report:
@@ -97,10 +96,7 @@ def evaluate(
             resume_dir=output / "unfinished",
             command=command_line(),
         )
-    result.save(output)
-    write_report(result, output / "report.html")
-    write_figures(result, output / "figures")
-    write_tables(result, output / "tables")
+    write_run(result, output)
     if json:
         print_json(result.metrics)
         return

@@ -13,6 +13,7 @@ from pallor.evaluation.agreement import bland_altman
 from pallor.evaluation.coverage import judge_coverage
 from pallor.evaluation.discrimination import auc_gain
 from pallor.evaluation.error_by_hemoglobin import error_by_hemoglobin
+from pallor.evaluation.explanation import combine
 from pallor.evaluation.gate import gate_out_of_fold
 from pallor.evaluation.groupings import GROUPINGS, labels_of, unit_attributes
 from pallor.evaluation.quality_scores import STANDARD_SCORE, passes_gate, unit_quality
@@ -131,6 +132,11 @@ def _quality(subject: _Subject) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def _explanation(subject: _Subject) -> dict[str, Any] | None:
+    folds = subject.study.fitted.explanations
+    return combine(folds).as_dict() if folds else None
+
+
 JUDGES: Final[Mapping[str, Callable[[_Subject], Any]]] = {
     "agreement": _agreement,
     "error_by_hemoglobin": _by_hemoglobin,
@@ -138,6 +144,7 @@ JUDGES: Final[Mapping[str, Callable[[_Subject], Any]]] = {
     "subgroups": _subgroups,
     "coverage": _coverage,
     "quality": _quality,
+    "explanation": _explanation,
 }
 """Key in ``metrics.json`` to what computes it; None where the table does not allow it."""
 

@@ -14,13 +14,13 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from pallor.evaluation.shared_members import Said
+    from pallor.evaluation.shared_members import Said, Source
 
 _IDENTITY: Final = re.compile(r"[0-9a-f]{32}")
 
@@ -58,8 +58,9 @@ class PartStore:
     def __init__(self, folder: Path, identity: str) -> None:
         self._folder = folder / identity
 
-    def get(self, key: str) -> Said | None:
-        """Return what was kept under a key; None where nothing whole is there."""
+    def get(self, key: str, source: Source) -> Said | None:
+        """Return what was kept of a modality under a key; None where nothing whole is there."""
+        from pallor.evaluation.member_effects import effects_from_arrays
         from pallor.evaluation.shared_members import Said
 
         try:
@@ -68,11 +69,14 @@ class PartStore:
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
             # Absent, or damaged by whatever ended the run: it is computed again.
             return None
-        sides: dict[str, dict[str, NDArray[np.float64]]] = {"tried": {}, "tested": {}}
+        sides: dict[str, dict[str, NDArray[Any]]] = {"tried": {}, "tested": {}, "effects": {}}
         for name, values in arrays.items():
-            side, _, learner = name.partition("/")
-            sides[side][learner] = values
-        return Said(sides["tried"], sides["tested"])
+            side, _, rest = name.partition("/")
+            sides[side][rest] = values
+        effects = None
+        if sides["effects"]:
+            effects = effects_from_arrays(source.name, source.columns, sides["effects"])
+        return Said(sides["tried"], sides["tested"], effects)
 
     def put(self, key: str, said: Said) -> None:
         """Keep a part, completely or not at all.
@@ -86,9 +90,11 @@ class PartStore:
 
         self._folder.mkdir(parents=True, exist_ok=True)
         buffer = io.BytesIO()
-        sides: dict[str, NDArray[np.float64]] = {
+        effects = {} if said.effects is None else said.effects.as_arrays()
+        sides: dict[str, NDArray[Any]] = {
             **{f"tried/{name}": values for name, values in said.tried.items()},
             **{f"tested/{name}": values for name, values in said.tested.items()},
+            **{f"effects/{name}": values for name, values in effects.items()},
         }
         np.savez(buffer, **sides)  # type: ignore[arg-type]
         write_bytes(self._folder / f"{key}.npz", buffer.getvalue())

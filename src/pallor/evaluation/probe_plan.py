@@ -23,6 +23,7 @@ BoolArray = NDArray[np.bool_]
 
 MIN_PARTICIPANTS: Final = 5
 """Of either sex; with fewer there is no AUC."""
+MOST_REPEATS: Final = 2
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ def plan_probes(
     unit
         Unit of analysis, see ``pallor.evaluation.unit``.
     quick
-        The first repeat only, where a repeat tests everybody.
+        The first repeat only, where a repeat tests everybody; `MOST_REPEATS` otherwise, since
+        more would tell the same.
 
     Returns
     -------
@@ -167,8 +169,8 @@ def plan_probes(
     names = table["participant_id"].astype(str).to_numpy(dtype=object)
     units = unit_of_rows(table, unit)
     everybody, known = np.unique(names), np.unique(names[np.isfinite(sex)])
-    every = not quick or plan.protocol == "holdout"
-    splits = [split for split in plan.splits if split.repeat == 0 or every]
+    most = plan.repeats if plan.protocol == "holdout" else 1 if quick else MOST_REPEATS
+    splits = [split for split in plan.splits if split.repeat < most]
     probes = []
     for modality in modalities:
         if modality == DEMOGRAPHICS:

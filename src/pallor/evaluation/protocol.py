@@ -46,8 +46,8 @@ from pallor.evaluation.result import Evaluation, without_nan
 from pallor.evaluation.splits import inner_groups, make_plan
 from pallor.evaluation.study import Study, run_study
 from pallor.evaluation.suspicion import suspicion_notes, suspicious_columns
-from pallor.evaluation.task import ModelFactory, Progress, Spec, Task, fused_regressor
-from pallor.evaluation.unit import OUTCOME
+from pallor.evaluation.task import Explained, ModelFactory, Progress, Spec, Task, fused_regressor
+from pallor.evaluation.unit import OUTCOME, unit_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +112,10 @@ def _task(table: pd.DataFrame, request: Request) -> Task:
         folds=request.folds,
         repeats=request.repeats,
     )
+    headline, explained = request.headline, None
+    # Under hold-out a repeat tests a fifth of the people; the seeds are the subject there.
+    if headline is not None and request.protocol != "holdout":
+        explained = Explained(headline, unit_of_rows(table, request.unit))
     return Task(
         features=features_of(with_controls(table, request.controls), request.all_specs),
         outcome=table[OUTCOME].to_numpy(dtype=np.float64),
@@ -123,6 +127,7 @@ def _task(table: pd.DataFrame, request: Request) -> Task:
         seed=request.seed,
         quick=request.quick,
         open_store=request.open_store,
+        explained=explained,
     )
 
 

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from pallor._version import __version__
+from pallor.evaluation.dissection import Dissection
+from pallor.evaluation.fold_explanation import explain
 from pallor.evaluation.part_store import PartStore, identity_of
+from pallor.evaluation.permutation import donors_of
+from pallor.evaluation.places import groups_of
 from pallor.evaluation.shared_members import (
     Part,
     Said,
     Source,
+    Swaps,
     estimate,
     make_part,
     members_say,
@@ -21,6 +26,7 @@ from pallor.evaluation.shared_members import (
 )
 from pallor.evaluation.splits import Split
 from pallor.evaluation.task import (
+    Explained,
     FloatArray,
     OutOfFold,
     Task,
@@ -30,7 +36,12 @@ from pallor.evaluation.task import (
     seed_of,
 )
 from pallor.models.bundle import library_versions
-from pallor.models.preprocessing import DEMOGRAPHICS, columns_of, matrix
+from pallor.models.preprocessing import (
+    DEMOGRAPHIC_COLUMNS,
+    DEMOGRAPHICS,
+    columns_of,
+    matrix,
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,7 @@ def _store_of(task: Task, inputs: _Inputs, parts: Sequence[Part]) -> PartStore |
     folds = [test for part in parts for _, test in part.folds]
     words = (
         *inputs.sources, *inputs.learners, *(str(part.seed) for part in parts), str(task.quick),
+        str(task.explained and (task.explained.spec.name, task.explained.rounds)),
         __version__, str(library_versions()),
     )  # fmt: skip
     cores = [source.core for source in inputs.sources.values()]
@@ -108,7 +120,7 @@ def fit_shared(task: Task, workers: int, done: Callable[[str], None]) -> OutOfFo
         for name, known in task.sources:
             said[name, known] = next(spoken)
             done(f"{name}{', sex and age taken out' if known else ''} without {split.label}")
-        _estimate_all(task, inputs.demographics, part, split, said, result)
+        _estimate_all(task, inputs, part, split, said, result)
     return result
 
 
@@ -116,13 +128,19 @@ def _all_say(task: Task, inputs: _Inputs, parts: Sequence[Part], workers: int) -
     """Yield what every modality's members say, split by split; from disk where it is known."""
     store = _store_of(task, inputs, parts)
     keys = [(i, name, known) for i in range(len(parts)) for name, known in task.sources]
-    kept = {key: said for key in keys if store and (said := store.get(_file_of(key)))}
+    kept = {
+        key: said
+        for key in keys
+        if store and (said := store.get(_file_of(key), inputs.sources[key[1]]))
+    }
     calls = [
         (
             members_say,
             (
                 inputs.sources[name], inputs.demographics if known else None, task.outcome,
                 parts[i], inputs.learners, task.quick,
+                _swaps(task, inputs, parts[i], task.plan.splits[i])
+                if _belongs(task.explained, name, known) else None,
             ),
         )
         for i, name, known in keys
@@ -139,6 +157,29 @@ def _all_say(task: Task, inputs: _Inputs, parts: Sequence[Part], workers: int) -
         yield said
 
 
+def _belongs(explained: Explained | None, name: str, known: bool) -> bool:
+    """Whether members of a modality are among those that are explained."""
+    if explained is None:
+        return False
+    modalities = explained.spec.modalities
+    return name in modalities and known == (DEMOGRAPHICS in modalities)
+
+
+def _swaps(task: Task, inputs: _Inputs, part: Part, split: Split) -> Swaps | None:
+    """Settle what is swapped in a test part for the explanation; None for nothing."""
+    if task.explained is None or split.repeat > 0:
+        return None
+    columns = {
+        name: inputs.sources[name].columns
+        for name in task.explained.spec.modalities
+        if name != DEMOGRAPHICS
+    }
+    if DEMOGRAPHICS in task.explained.spec.modalities:
+        columns = {DEMOGRAPHICS: DEMOGRAPHIC_COLUMNS, **columns}
+    donors = donors_of(task.components[part.test], part.seed, task.explained.rounds)
+    return Swaps(groups_of(columns), donors)
+
+
 def _file_of(key: tuple[int, str, bool]) -> str:
     split, name, known = key
     return f"{split:05d}-{name}{'-known' if known else ''}"
@@ -146,20 +187,28 @@ def _file_of(key: tuple[int, str, bool]) -> str:
 
 def _estimate_all(
     task: Task,
-    demographics: FloatArray | None,
+    inputs: _Inputs,
     part: Part,
     split: Split,
     said: Mapping[tuple[str, bool], Said],
     result: OutOfFold,
 ) -> None:
     """Join every model of one split and put down what it says."""
+    swaps = _swaps(task, inputs, part, split)
     for spec in task.specs:
         known = DEMOGRAPHICS in spec.modalities
         of_model = {name: said[name, known] for name in spec.modalities if name != DEMOGRAPHICS}
         estimated = estimate(
-            of_model, spec.learners, demographics if known else None, task.outcome, part
+            of_model, spec.learners, inputs.demographics if known else None, task.outcome, part
         )
         predicted = checked(estimated.predicted, spec, split)
         result.predicted[spec.name][split.repeat, split.test] = predicted
         result.residuals[spec.name].append((part.train, estimated.residuals))
         result.weights[spec.name].append(estimated.weights)
+        if swaps is not None and task.explained is not None and spec == task.explained.spec:
+            effects = [one.effects for one in of_model.values() if one.effects is not None]
+            parts = Dissection(estimated.offset, effects, estimated.weights)
+            unit = task.explained.unit[part.test]
+            result.explanations.append(
+                explain(parts, swaps.groups, task.outcome[part.test], swaps.donors, unit)
+            )

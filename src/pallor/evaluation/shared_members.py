@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.cohort.folds import in_order_of_appearance
+from pallor.evaluation.member_effects import MemberEffects, effects_of
+from pallor.evaluation.places import Group
 from pallor.evaluation.splits import Split, assert_disjoint
 from pallor.models.joining import best_candidates, join_members
 from pallor.models.members import bounds_of, fit_members, grids_of, out_of_fold, predict_member
@@ -45,11 +47,14 @@ class Source:
         ``(rows, columns)``, NaN where undefined.
     core
         Positions of its core columns.
+    columns
+        Their names, in order.
     """
 
     name: str
     features: Floats
     core: NDArray[np.intp]
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,10 +92,30 @@ class Said:
     tested
         Learner to deviations on the test part of the candidate that all training rows would
         take, fitted to all of them, ``(test,)``, g/dL.
+    effects
+        What becomes of ``tested`` when features are swapped between people; None where nothing
+        is to be explained.
     """
 
     tried: dict[str, Floats]
     tested: dict[str, Floats]
+    effects: MemberEffects | None = None
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """What is swapped between held-out people to explain a model.
+
+    Attributes
+    ----------
+    groups
+        Sets of features that are swapped together.
+    donors
+        From which test row each test row gets them, ``(rounds, test)``.
+    """
+
+    groups: tuple[Group, ...]
+    donors: NDArray[np.intp]
 
 
 def row_digests(table: Floats) -> list[bytes]:
@@ -148,6 +173,7 @@ def members_say(
     part: Part,
     learners: tuple[str, ...],
     quick: bool,
+    swaps: Swaps | None = None,
 ) -> Said:
     """Fit the members of one modality to one training part, and let them speak of the rest.
 
@@ -165,6 +191,8 @@ def members_say(
         Names in `pallor.models.regressors.LEARNERS`.
     quick
         As in `pallor.models.fusion.FusedRegressor`.
+    swaps
+        For `Said.effects`; None for none.
     """
     y, values = outcome[part.train], source.features[part.train]
     if not varying_columns(values):
@@ -199,7 +227,13 @@ def members_say(
         name: predict_member(name, member, asked, source.core, bounds)
         for name, member in members.items()
     }
-    return Said(tried, tested)
+    effects = None
+    if swaps is not None:
+        effects = effects_of(
+            source.name, source.columns, asked, members, source.core, bounds,
+            swaps.groups, swaps.donors,
+        )  # fmt: skip
+    return Said(tried, tested, effects)
 
 
 def inner_offset(demographics: Floats | None, y: Floats, folds: Iterable[Fold]) -> Floats:
@@ -219,6 +253,8 @@ class Estimated:
     ----------
     predicted
         g/dL, ``(test,)``.
+    offset
+        What of it no member says, g/dL, ``(test,)``.
     residuals
         Outcome less the model's own out-of-fold prediction on the training part, g/dL,
         ``(train,)`` in the order of ``Part.train``.
@@ -227,6 +263,7 @@ class Estimated:
     """
 
     predicted: Floats
+    offset: Floats
     residuals: Floats
     weights: dict[str, float]
 
@@ -270,14 +307,15 @@ def estimate(
     joined = join_members(tried, y - offset, part.folds, trust_one=demographics is None)
     everything = np.arange(len(y))
     base = fit_offset(known, y, everything)
-    predicted = joined.intercept + offset_of(
+    start = joined.intercept + offset_of(
         base, None if demographics is None else demographics[part.test], np.arange(len(part.test))
     )
+    predicted = start
     weights = dict(zip(tried, joined.weights.tolist(), strict=True))
     for name, weight in weights.items():
         if weight > 0.0:
             predicted = predicted + weight * tested[name]
-    return Estimated(predicted, y - offset - joined.deviation, weights)
+    return Estimated(predicted, start, y - offset - joined.deviation, weights)
 
 
 def sources_of(features: pd.DataFrame, modalities: Iterable[str]) -> dict[str, Source]:
@@ -288,5 +326,6 @@ def sources_of(features: pd.DataFrame, modalities: Iterable[str]) -> dict[str, S
     sources = {}
     for name in modalities:
         columns = columns_of(list(features.columns), name)
-        sources[name] = Source(name, matrix(features, columns), core_columns(name, columns))
+        values = matrix(features, columns)
+        sources[name] = Source(name, values, core_columns(name, columns), tuple(columns))
     return sources

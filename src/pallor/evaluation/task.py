@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.errors import FeatureTableError
+from pallor.evaluation.fold_explanation import FoldExplanation
 from pallor.evaluation.part_store import OpenStore
 from pallor.evaluation.splits import Plan, Split
 from pallor.models.preprocessing import DEMOGRAPHICS
@@ -81,6 +82,25 @@ class Spec:
 
 
 @dataclass(frozen=True)
+class Explained:
+    """Which model is explained on what was held out from it, in the first repeat.
+
+    Attributes
+    ----------
+    spec
+        The model.
+    unit
+        Unit of analysis of each row, ``(rows,)``.
+    rounds
+        How often features are swapped.
+    """
+
+    spec: Spec
+    unit: NDArray[np.intp]
+    rounds: int = 5
+
+
+@dataclass(frozen=True)
 class Task:
     """Rows to score and what to score them with; everything a fit needs.
 
@@ -107,6 +127,8 @@ class Task:
         Whether models are to be small.
     open_store
         Where finished parts are kept; None to keep none.
+    explained
+        What is to be explained; None for nothing.
     """
 
     features: pd.DataFrame
@@ -120,6 +142,7 @@ class Task:
     quick: bool
 
     open_store: OpenStore | None = None
+    explained: Explained | None = None
 
     @property
     def shares_members(self) -> bool:
@@ -158,11 +181,14 @@ class OutOfFold:
         Empty where the models tell no such thing.
     weights
         For each spec's name one entry a split: the weight of each member.
+    explanations
+        One entry a split of the first repeat; empty where nothing was to be explained.
     """
 
     predicted: dict[str, FloatArray]
     residuals: dict[str, list[tuple[NDArray[np.intp], FloatArray]]]
     weights: dict[str, list[dict[str, float]]]
+    explanations: list[FoldExplanation]
 
 
 def seed_of(seed: int, split: Split) -> int:
@@ -191,7 +217,7 @@ def nothing_yet(task: Task) -> OutOfFold:
     """Return a result that is to be filled."""
     rows = len(task.outcome)
     return OutOfFold(
-        {spec.name: np.full((task.plan.repeats, rows), np.nan) for spec in task.specs}, {}, {}
+        {spec.name: np.full((task.plan.repeats, rows), np.nan) for spec in task.specs}, {}, {}, []
     )
 
 

@@ -12,6 +12,33 @@ from pallor.report.table import to_csv
 from pallor.report.tables.registry import TABLES, all_tables
 
 
+def write_run(evaluation: Evaluation, folder: str | Path) -> Path:
+    """Write everything of an evaluation: numbers, estimates, report, figures and tables.
+
+    Parameters
+    ----------
+    evaluation
+        The result of ``evaluate``.
+    folder
+        Made where it does not exist.
+
+    Returns
+    -------
+    The report's path.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be written.
+    """
+    from pallor.report.html import write_report
+
+    target = evaluation.save(folder)
+    write_figures(evaluation, target / "figures")
+    write_tables(evaluation, target / "tables")
+    return write_report(evaluation, target / "report.html")
+
+
 def write_figures(evaluation: Evaluation | str | Path, folder: str | Path) -> list[Path]:
     """Write every figure as SVG and as PNG of print resolution on white.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pallor.evaluation.probe_plan import MOST_REPEATS
 from pallor.report import words
 from pallor.report.references import cite, cited
 
@@ -193,7 +194,10 @@ _COPIES = (
 
 def _sex_probe(metrics: Mapping[str, Any]) -> str:
     splits = metrics["splits"]
-    first = " (first repeat)" if splits["quick"] and splits["repeats"] > 1 else ""
+    probed = 1 if splits["quick"] else MOST_REPEATS
+    first = ""
+    if metrics["protocol"] != "holdout" and splits["repeats"] > probed:
+        first = " (first repeat)" if probed == 1 else f" (first {probed} repeats)"
     return (
         "For each modality a logistic regression of sex on its features, prepared by training"
         " medians, variance filter, standardization and principal components, with an L2 penalty"

@@ -23,7 +23,7 @@ def _spread(
 
 def importance(metrics: Mapping[str, Any], _: pd.DataFrame) -> Drawing | None:
     """Draw the permutation importance of modalities and places."""
-    found = metrics.get("explanation")
+    found = metrics["explanation"]
     entries = [
         one for one in (found or {}).get("permutation", ()) if one["increase_mae_g_dl"] is not None
     ]
@@ -53,7 +53,7 @@ def importance(metrics: Mapping[str, Any], _: pd.DataFrame) -> Drawing | None:
 
 def contributions(metrics: Mapping[str, Any], _: pd.DataFrame) -> Drawing | None:
     """Draw the features that move the estimates of the boosted trees most."""
-    found = metrics.get("explanation")
+    found = metrics["explanation"]
     entries = [
         one for one in (found or {}).get("contributions", ()) if one["mean_abs_g_dl"] is not None
     ]

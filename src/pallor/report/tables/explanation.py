@@ -14,7 +14,7 @@ def _spread(value: float | None, spread: list[float | None]) -> dict[str, float 
 
 def importance(metrics: Mapping[str, Any]) -> Table | None:
     """Permutation importance of modalities and places."""
-    found = metrics.get("explanation")
+    found = metrics["explanation"]
     if not found or not found["permutation"]:
         return None
     rows = [
@@ -50,7 +50,7 @@ def importance(metrics: Mapping[str, Any]) -> Table | None:
 
 def contributions(metrics: Mapping[str, Any]) -> Table | None:
     """Contributions of features, modalities and places to what the boosted trees say."""
-    found = metrics.get("explanation")
+    found = metrics["explanation"]
     if not found:
         return None
     kinds = {
