@@ -96,7 +96,6 @@ def load_evaluation(run_dir: str | Path) -> Evaluation:
         predictions = pd.read_csv(
             folder / PREDICTIONS_FILE,
             dtype={"participant_id": str, "session": str, "clip": str},
-            float_precision="round_trip",
         )
     except (OSError, ValueError) as error:
         raise FeatureTableError(
