@@ -131,7 +131,14 @@ def one_name(table):
     table.columns = [name.replace("chin.log_rg", "chin.other") for name in table.columns]
 
 
-@pytest.mark.parametrize("change", [one_value, one_gap, one_outcome, one_age, one_person, one_name])
+def one_place(table):
+    # The same numbers, explained as those of another region.
+    table.columns = [name.replace("pulse.chin", "pulse.nose") for name in table.columns]
+
+
+@pytest.mark.parametrize(
+    "change", [one_value, one_gap, one_outcome, one_age, one_person, one_name, one_place]
+)
 def test_parts_of_a_changed_table_are_not_taken(table, tmp_path, fitted, change):
     folder = tmp_path / "unfinished"
     interrupted(table, folder, FITS)
@@ -144,6 +151,20 @@ def test_parts_of_a_changed_table_are_not_taken(table, tmp_path, fitted, change)
     assert again.metrics == whole.metrics
     # Those of the other table are of no use to anybody any more.
     assert not folder.exists()
+
+
+def test_parts_know_whose_clips_they_were_fitted_to(table, tmp_path, fitted):
+    # Sites are held out inside as well, so the folds stay what they are.
+    table = table.assign(site=np.repeat(list("ABCD"), 12))
+    options = {**OPTIONS, "group": "site", "modalities": ["color"]}
+    interrupted(table, tmp_path / "unfinished", 5, **options)
+    changed = table.copy()
+    changed["participant_id"] = np.repeat(table["participant_id"].to_numpy()[::4], 4)
+    whole = evaluate(changed, **options)
+    fitted.clear()
+    again = evaluate(changed, resume_dir=tmp_path / "unfinished", **options)
+    assert len(fitted) == 2 * 4
+    assert again.metrics == whole.metrics
 
 
 @pytest.mark.parametrize(

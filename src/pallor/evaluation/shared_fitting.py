@@ -76,12 +76,12 @@ def _store_of(task: Task, inputs: _Inputs, parts: Sequence[Part]) -> PartStore |
     positions = [array for part in parts for array in (part.train, part.test)]
     folds = [test for part in parts for _, test in part.folds]
     words = (
-        *inputs.sources, *inputs.learners, *(str(part.seed) for part in parts), str(task.quick),
+        *inputs.sources, *(name for source in inputs.sources.values() for name in source.columns),
+        *inputs.learners, *(str(part.seed) for part in parts), str(task.quick),
         str(task.explained and (task.explained.spec.name, task.explained.rounds)),
         __version__, str(library_versions()),
     )  # fmt: skip
-    cores = [source.core for source in inputs.sources.values()]
-    arrays = [task.outcome, *inputs.arrays, *cores, *positions, *folds]
+    arrays = [task.outcome, task.components, *inputs.arrays, *positions, *folds]
     return task.open_store(identity_of(arrays, words))
 
 
