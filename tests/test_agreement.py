@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -67,11 +68,11 @@ def test_published_example_of_repeated_measurements():
 
 
 def test_variance_components_equal_those_of_statsmodels():
-    api = pytest.importorskip("statsmodels.api")
+
     y, p, people = repeated(1)
     got = bland_altman(y, p[None], people, resample_counts(40, 0, 0))
     belongs = (people[:, None] == np.arange(40)).astype(float)
-    fit = api.OLS(p - y, belongs).fit()
+    fit = sm.OLS(p - y, belongs).fit()
     size = np.bincount(people)
     each = (size.sum() - (size**2).sum() / size.sum()) / 39
     between = (fit.mse_model - fit.mse_resid) / each
