@@ -18,8 +18,8 @@ KEYS = {
     "simulated", "protocol", "participants", "clips", "units", "models", "baselines",
     "incremental_r2", "duplicates", "without_duplicates", "seed", "versions", "command", "notes",
     "flow", "headline", "splits", "outcome", "agreement", "held_out", "comparisons", "sex_probe",
-    "error_by_hemoglobin", "screening", "subgroups", "coverage", "quality", "controls",
-    "permutation_within_sex", "reproduction", "prior_work",
+    "error_by_hemoglobin", "screening", "subgroups", "coverage", "quality", "explanation",
+    "controls", "permutation_within_sex", "reproduction", "prior_work",
 }  # fmt: skip
 
 

@@ -8,12 +8,10 @@ that counts is fixed beforehand (stacking on all modalities), never the best of 
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from functools import partial
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +19,6 @@ from numpy.typing import NDArray
 from pallor.errors import FeatureTableError, UsageError
 from pallor.evaluation.baselines import BASELINES, lacking
 from pallor.evaluation.comparisons import fused_against_singles
-from pallor.evaluation.controls import face_less_columns
 from pallor.evaluation.copies import describe_copies, without_copies
 from pallor.evaluation.doubts import doubts
 from pallor.evaluation.flow import participants_flow
@@ -30,6 +27,14 @@ from pallor.evaluation.part_store import PartStore
 from pallor.evaluation.prior_work import prior_work
 from pallor.evaluation.probe import probe_notes, probe_sex
 from pallor.evaluation.probe_plan import plan_probes
+from pallor.evaluation.record import (
+    call_of,
+    is_simulated,
+    notes_of,
+    outcome_of,
+    suspicions,
+    versions,
+)
 from pallor.evaluation.request import (
     DEMOGRAPHICS,
     HEADLINE,
@@ -45,16 +50,11 @@ from pallor.evaluation.request import (
 from pallor.evaluation.result import Evaluation, without_nan
 from pallor.evaluation.splits import inner_groups, make_plan
 from pallor.evaluation.study import Study, run_study
-from pallor.evaluation.suspicion import suspicion_notes, suspicious_columns
 from pallor.evaluation.task import Explained, ModelFactory, Progress, Spec, Task, fused_regressor
 from pallor.evaluation.unit import OUTCOME, unit_of_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PACKAGES: Final = (
-    "numpy", "pandas", "scipy", "scikit-learn", "xgboost-cpu", "xgboost",
-)  # fmt: skip
 
 
 def _left_out(table: pd.DataFrame, modalities: tuple[str, ...]) -> dict[str, NDArray[np.bool_]]:
@@ -65,38 +65,6 @@ def _left_out(table: pd.DataFrame, modalities: tuple[str, ...]) -> dict[str, NDA
         values = table[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
         reasons["no feature could be computed"] = ~np.isfinite(values).any(axis=1)
     return reasons
-
-
-def _versions() -> dict[str, str]:
-    from pallor._version import __version__
-
-    versions = {"pallor": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _is_simulated(table: pd.DataFrame) -> bool:
-    marked = "simulated" in table.columns and bool(table["simulated"].fillna(False).any())
-    method = table.get("reference_method")
-    return marked or (method is not None and bool((method == "simulated").any()))
-
-
-def _outcome(table: pd.DataFrame, measured: NDArray[np.float64]) -> dict[str, Any]:
-    methods: dict[str, int] = {}
-    if "reference_method" in table.columns:
-        counted = table["reference_method"].fillna("unknown").value_counts()
-        methods = {str(name): int(count) for name, count in counted.items()}
-    return {
-        "mean": float(measured.mean()),
-        "sd": float(measured.std(ddof=1)),
-        "minimum": float(measured.min()),
-        "maximum": float(measured.max()),
-        "reference_methods": methods,
-    }
 
 
 def _task(table: pd.DataFrame, request: Request) -> Task:
@@ -166,55 +134,6 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     """
     keys = [name for name in ("participant_id", "session", "clip") if name in table.columns]
     return table.sort_values(keys, key=lambda column: column.astype(str), kind="stable")
-
-
-def _suspicions(
-    table: pd.DataFrame, task: Task, request: Request, models: Sequence[dict[str, Any]]
-) -> list[str]:
-    features = [name for name in request.modalities if name != DEMOGRAPHICS]
-    columns = (*columns_of_modalities(table, features), *face_less_columns(table))
-    seen = table[list(dict.fromkeys(columns))]
-    found = suspicious_columns(seen, task.outcome, task.components)
-    return suspicion_notes(found, models, table)
-
-
-def _values(table: pd.DataFrame, column: str) -> list[str]:
-    if column not in table.columns:
-        return []
-    return sorted(table[column].dropna().astype(str).unique())
-
-
-def _notes(table: pd.DataFrame, request: Request) -> list[str]:
-    notes = []
-    for name, baseline in BASELINES.items():
-        absent = lacking(baseline, table)
-        # The body mass index is rarely known, and asked for by nobody who has none.
-        if absent and "bmi" not in absent:
-            notes.append(
-                f"Baseline {name} is left out: the table has no {' and no '.join(absent)}."
-            )
-    if not request.specs:
-        notes.append("The table holds no features: only the baselines are scored.")
-    elif request.incremental is None:
-        notes.append(
-            "The incremental R2 is left out: it needs the sex and the age of the participants"
-            f" and the regressor {HEADLINE}."
-        )
-    kinds = _values(table, "input_kind")
-    if len(kinds) > 1:
-        notes.append(f"Kinds of input are mixed: {', '.join(kinds)}. Evaluate each by itself.")
-    if len(_values(table, "simulated")) > 1:
-        notes.append("Simulated and real clips are mixed: the scores say nothing about either.")
-    return notes
-
-
-def _call(protocol: str, request: Request) -> str:
-    group = f", group={request.group!r}" if request.group else ""
-    return (
-        f"pallor.evaluate(table, protocol={protocol!r}{group}, modalities={request.modalities!r},"
-        f" quick={request.quick}, seed={request.seed}, repeats={request.repeats},"
-        f" folds={request.folds}, bootstrap={request.bootstrap}, unit={request.unit!r})"
-    )
 
 
 def evaluate(
@@ -333,7 +252,7 @@ def _evaluate(
 ) -> Evaluation:
     from pallor.cohort.duplicates import duplicates_of_table
 
-    notes = _notes(rows, request)
+    notes = notes_of(rows, request)
     task = _task(rows, request)
     duplicates = duplicates_of_table(rows)
     unique, unique_task = None, None
@@ -375,9 +294,9 @@ def _evaluate(
     ]
     headline = request.headline
     scores = _scores(study, rows, request)
-    suspicions = _suspicions(rows, task, request, scores["models"])
+    warnings = suspicions(rows, task, request, scores["models"])
     metrics = {
-        "simulated": _is_simulated(rows),
+        "simulated": is_simulated(rows),
         "protocol": request.protocol,
         "splits": {
             "folds": task.plan.folds,
@@ -398,10 +317,10 @@ def _evaluate(
         "duplicates": describe_copies(rows, duplicates),
         "without_duplicates": without,
         "flow": account,
-        "outcome": _outcome(rows, study.units.measured),
+        "outcome": outcome_of(rows, study.units.measured),
         "seed": request.seed,
-        "versions": _versions(),
-        "command": command or _call(request.protocol, request),
-        "notes": [*suspicions, *notes, *task.plan.notes, *probe_notes(probed)],
+        "versions": versions(),
+        "command": command or call_of(request.protocol, request),
+        "notes": [*warnings, *notes, *task.plan.notes, *probe_notes(probed)],
     }
     return Evaluation(without_nan(metrics), study.frame())
