@@ -251,9 +251,25 @@ def test_suspicion_counts_participants_and_not_clips():
     # Who it is, which tells one's own hemoglobin from one's other clips and nobody else's.
     table = pd.DataFrame({"color.a.x.mean": rng.permutation(40)[person], "color.a.y.mean": hb})
     assert suspicious_columns(table, hb, person) == ("color.a.y.mean",)
+    # Nor do one's own sessions vouch for one another.
+    near = hb + np.tile([0.0, 0.01], 200)
+    assert suspicious_columns(table[["color.a.x.mean"]], near, person) == ()
+    # Clips are averaged, so that their noise does not hide a label.
+    noisy = pd.DataFrame({"leak": hb + rng.normal(0, 0.6, 400)})
+    assert np.corrcoef(noisy["leak"], hb)[0, 1] < 0.95
+    assert suspicious_columns(noisy, hb, person) == ("leak",)
     # Two sessions of different hemoglobin: each counts with its own.
     hb = hb + np.tile([0.0, 1.0], 200)
     assert suspicious_columns(pd.DataFrame({"leak": np.exp(hb)}), hb, person) == ("leak",)
+
+
+@pytest.mark.parametrize("people", [20, 40])
+def test_a_bent_label_is_named_in_small_cohorts(people):
+    """Trap: a leaked label column; its ranks tell where few neighbors are too far apart."""
+    hb = np.random.default_rng(people).normal(13, 1.5, people)
+    bent = pd.DataFrame({"up": np.exp(3 * hb), "down": -np.exp(3 * hb)})
+    assert abs(np.corrcoef(bent["up"], hb)[0, 1]) < 0.7
+    assert suspicious_columns(bent, hb, np.arange(people)) == ("up", "down")
 
 
 def test_suspicion_ends_at_its_threshold_and_names_at_most_five():
@@ -457,6 +473,21 @@ def test_outcomes_of_the_test_part_reach_no_prediction_width_or_threshold(
     assert gates[0][0] is not None
 
 
+@pytest.mark.parametrize("known", [False, True], ids=["plain", "sex and age out"])
+@pytest.mark.parametrize("outcomes", OUTCOMES)
+def test_outcomes_of_the_test_part_choose_no_candidate(outcomes, known):
+    """Trap: hyper-parameters tuned on the test part, where there are many to choose from."""
+    task = some_task(["ridge", "pls", "svr", "chromophore"], known=known)
+    test = task.plan.splits[0].test
+    changed = task.outcome.copy()
+    changed[test] = OUTCOMES[outcomes](task.outcome[test])
+    before, after = said_of(task), said_of(replace(task, outcome=changed))
+    assert np.array_equal(before[0], after[0])
+    for one, other in zip(before[1], after[1], strict=True):
+        assert np.array_equal(one, other)
+    assert before[2] == after[2]
+
+
 # Inside the training part.
 
 
@@ -553,7 +584,13 @@ def test_nobody_is_left_out_for_what_was_measured_or_missed():
     table.loc[7, "hemoglobin_g_dl"] = np.nan
     rng = np.random.default_rng(0)
     results = []
-    for change in (lambda y: y, rng.permutation, lambda y: np.where(y > np.median(y), 24.0, 4.0)):
+    changes = (
+        lambda y: y,
+        rng.permutation,
+        lambda y: np.where(y > np.median(y), 24.0, 4.0),
+        lambda y: np.where(np.arange(len(y)) < 2, 25.0, y),
+    )
+    for change in changes:
         changed = table.copy()
         known = table["hemoglobin_g_dl"].notna()
         changed.loc[known, "hemoglobin_g_dl"] = change(

@@ -321,6 +321,15 @@ def test_without_sex_the_incremental_r2_is_left_out_and_named():
     assert any("incremental R2 is left out" in note for note in found["notes"])
 
 
+def test_hemoglobin_is_exchanged_within_sex_alone():
+    table = features()
+    table.loc[table["participant_id"] < "p003", "sex"] = None
+    found = cheap(table, repeats=1, folds=2, bootstrap=20).metrics["permutation_within_sex"]
+    # Those of unknown sex keep their values.
+    assert (found["participants"], found["exchanged"]) == (60, 57)
+    assert found["p_value"] < 0.01
+
+
 def test_sessions_are_units_and_clips_are_on_request():
     table = features(people=20, clips=4)
     table["session"] = np.tile(["a", "a", "b", "b"], 20)

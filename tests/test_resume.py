@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -155,7 +156,7 @@ def test_parts_of_a_changed_table_are_not_taken(table, tmp_path, fitted, change)
 
 def test_parts_know_whose_clips_they_were_fitted_to(table, tmp_path, fitted):
     # Sites are held out inside as well, so the folds stay what they are.
-    table = table.assign(site=np.repeat(list("ABCD"), 12))
+    table = table.assign(site=np.repeat(list("ABCD"), 12), clip=[f"{i:02d}.mp4" for i in range(48)])
     options = {**OPTIONS, "group": "site", "modalities": ["color"]}
     interrupted(table, tmp_path / "unfinished", 5, **options)
     changed = table.copy()
@@ -168,7 +169,7 @@ def test_parts_know_whose_clips_they_were_fitted_to(table, tmp_path, fitted):
 
 
 @pytest.mark.parametrize(
-    "options", [{"seed": 1}, {"folds": 4}, {"quick": False, "folds": 2, "repeats": 1}]
+    "options", [{"seed": 1}, {"folds": 4}, {"quick": False, "folds": 3, "repeats": 1}]
 )
 def test_parts_of_other_settings_are_not_taken(table, tmp_path, fitted, options):
     interrupted(table, tmp_path / "unfinished", 3)
@@ -269,3 +270,38 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
     texts = [(tmp_path / name / "metrics.json").read_bytes() for name in ("again", "undisturbed")]
     assert texts[0] == texts[1]
     assert json.loads(texts[0])["models"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGKILL")
+def test_a_killed_command_is_given_again_and_writes_what_an_undisturbed_one_does(tmp_path):
+    from pallor.cohort.feature_table import MEASURED_COLUMNS
+
+    table = features(people=24)
+    known = {"input_kind": "face_video", "usable_pulse": True, "warnings": ""}
+    for name in MEASURED_COLUMNS:
+        if name not in table.columns:
+            table[name] = known.get(name, 20.0)
+    (tmp_path / "features").mkdir()
+    table.to_parquet(tmp_path / "features" / "features.parquet")
+    settings = {"complete": True, "counts": {"done": len(table)}, "failures": []}
+    (tmp_path / "features" / "extraction.json").write_text(json.dumps(settings))
+    run = tmp_path / "run"
+    command = [
+        sys.executable, "-m", "pallor", "evaluate", tmp_path / "features", "-o", run,
+        "--regressors", "xgboost", "--quick", "--workers", "1",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    run.rename(tmp_path / "undisturbed")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while len(parts(run)) < 2 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    assert len(parts(run / "unfinished")) >= 2
+    assert not (run / "metrics.json").exists()
+    subprocess.run(command, check=True, capture_output=True)
+    assert not (run / "unfinished").exists()
+    texts = [(folder / "metrics.json").read_bytes() for folder in (run, tmp_path / "undisturbed")]
+    assert texts[0] == texts[1]
