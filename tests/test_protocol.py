@@ -19,7 +19,7 @@ KEYS = {
     "incremental_r2", "duplicates", "without_duplicates", "seed", "versions", "command", "notes",
     "flow", "headline", "splits", "outcome", "agreement", "held_out", "comparisons", "sex_probe",
     "error_by_hemoglobin", "screening", "subgroups", "coverage", "quality", "controls",
-    "permutation_within_sex", "reproduction", "prior_work",
+    "permutation_within_sex", "reproduction", "prior_work", "explanation",
 }  # fmt: skip
 
 
