@@ -16,7 +16,7 @@ from test_scores import REFERENCES
 SEEDS = 6
 OF_EVERYBODY = (
     "held_out", "agreement", "error_by_hemoglobin", "screening", "subgroups", "coverage",
-    "quality", "permutation_within_sex",
+    "quality", "permutation_within_sex", "explanation",
 )  # fmt: skip
 
 
