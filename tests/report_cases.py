@@ -13,7 +13,7 @@ from pallor.evaluation.contributions import Contribution
 from pallor.evaluation.coverage import judge_coverage
 from pallor.evaluation.explanation import combine
 from pallor.evaluation.fold_explanation import FoldExplanation
-from pallor.evaluation.permutation import Importance
+from pallor.evaluation.permutation_importance import Importance
 from pallor.evaluation.protocol import evaluate
 from pallor.evaluation.result import Evaluation, without_nan
 

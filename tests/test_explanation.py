@@ -18,7 +18,7 @@ from pallor.evaluation.dissection import take_apart
 from pallor.evaluation.explanation import combine
 from pallor.evaluation.fold_explanation import explain, explain_fold
 from pallor.evaluation.member_effects import effects_from_arrays
-from pallor.evaluation.permutation import donors_of, permutation_importance
+from pallor.evaluation.permutation_importance import donors_of, permutation_importance
 from pallor.evaluation.places import Group, groups_of, place_of, places_of
 from pallor.features.color import PAIRS
 from pallor.features.registry import documentation

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,6 +140,9 @@ BASELINES: Mapping[str, Baseline] = MappingProxyType(
     }
 )
 """Baselines by name, in order of what they know."""
+
+REFERENCE: Final = "baseline:sex_age"
+"""Among the predictions of an evaluation, what a face must add to."""
 
 
 def lacking(baseline: Baseline, units: pd.DataFrame) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
+from pallor.evaluation.baselines import REFERENCE
 from pallor.evaluation.controls import judge_control
 from pallor.evaluation.groupings import GROUPINGS, labels_of
 from pallor.evaluation.permutation_test import permutation_test
@@ -11,8 +12,6 @@ from pallor.evaluation.prior_work import reported
 from pallor.evaluation.reproduction import REPRODUCED, placement
 from pallor.evaluation.request import Request
 from pallor.evaluation.study import Study
-
-REFERENCE: Final = "baseline:sex_age"
 
 
 def doubts(study: Study, request: Request) -> dict[str, Any]:

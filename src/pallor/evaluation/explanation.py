@@ -10,7 +10,7 @@ import numpy as np
 
 from pallor.evaluation.contributions import KINDS
 from pallor.evaluation.fold_explanation import FoldExplanation
-from pallor.evaluation.permutation import Importance
+from pallor.evaluation.permutation_importance import Importance
 
 TOP: Final = 20
 SPREAD: Final = (0.1, 0.9)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pallor.evaluation.contributions import Contribution, summarize, weighted_contributions
 from pallor.evaluation.dissection import Dissection, take_apart
-from pallor.evaluation.permutation import Importance, donors_of, importance
+from pallor.evaluation.permutation_importance import Importance, donors_of, importance
 from pallor.evaluation.places import Group, groups_of
 
 if TYPE_CHECKING:
@@ -71,9 +71,9 @@ def explain(
     groups
         Modalities and places: `pallor.evaluation.places.groups_of`.
     outcome, unit
-        As in `pallor.evaluation.permutation.permutation_importance`.
+        As in `pallor.evaluation.permutation_importance.permutation_importance`.
     donors
-        Of `pallor.evaluation.permutation.donors_of`.
+        Of `pallor.evaluation.permutation_importance.donors_of`.
     """
     weights = parts.positive
     of_trees = weighted_contributions(parts)
@@ -106,7 +106,7 @@ def explain_fold(
     model
         A fitted `pallor.models.fusion.FusedRegressor`; there is no explanation of others.
     X, outcome, component, unit
-        The held-out rows alone, as in `pallor.evaluation.permutation.permutation_importance`.
+        The held-out rows alone, as in `permutation_importance` of the module of that name.
     seed, rounds
         Of the swaps.
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.evaluation.agreement import bland_altman
+from pallor.evaluation.baselines import REFERENCE
 from pallor.evaluation.coverage import judge_coverage
 from pallor.evaluation.discrimination import auc_gain
 from pallor.evaluation.error_by_hemoglobin import error_by_hemoglobin
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
-
-REFERENCE: Final = "baseline:sex_age"
 
 
 @dataclass(frozen=True)

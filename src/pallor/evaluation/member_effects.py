@@ -127,7 +127,7 @@ def effects_of(
         What is to be swapped; features of other modalities count for nothing here.
     donors
         From which row each row gets its features, ``(rounds, rows)``:
-        `pallor.evaluation.permutation.donors_of`.
+        `pallor.evaluation.permutation_importance.donors_of`.
     """
 
     def say(shown: Floats) -> dict[str, Floats]:

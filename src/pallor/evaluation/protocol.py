@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.errors import FeatureTableError, UsageError
-from pallor.evaluation.baselines import BASELINES, lacking
+from pallor.evaluation.baselines import BASELINES, REFERENCE, lacking
 from pallor.evaluation.comparisons import fused_against_singles
 from pallor.evaluation.copies import describe_copies, without_copies
 from pallor.evaluation.doubts import doubts
@@ -103,8 +103,8 @@ def _scores(study: Study, table: pd.DataFrame, request: Request) -> dict[str, An
     """Everything that is said of a set of rows, with copies or without."""
     headline = request.headline
     incremental = None
-    if request.incremental is not None and "baseline:sex_age" in study.predicted:
-        incremental = study.r2_gain(request.incremental.name, "baseline:sex_age")
+    if request.incremental is not None and REFERENCE in study.predicted:
+        incremental = study.r2_gain(request.incremental.name, REFERENCE)
     return {
         "participants": study.units.participants,
         "clips": len(table),

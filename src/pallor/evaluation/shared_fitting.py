@@ -11,7 +11,7 @@ from pallor._version import __version__
 from pallor.evaluation.dissection import Dissection
 from pallor.evaluation.fold_explanation import explain
 from pallor.evaluation.part_store import PartStore, identity_of
-from pallor.evaluation.permutation import donors_of
+from pallor.evaluation.permutation_importance import donors_of
 from pallor.evaluation.places import groups_of
 from pallor.evaluation.shared_members import (
     Part,
