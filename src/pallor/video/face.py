@@ -121,6 +121,19 @@ class FaceLandmarker:
                 return faces
         return []
 
+    def candidates(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+        """Find what looks like a face in the picture as a whole, best score first.
+
+        The mesh network is not asked, nor are tiles looked at: a glance, for those who know
+        most of what they will see.
+
+        Parameters
+        ----------
+        rgb
+            ``(h, w, 3)`` uint8, any size.
+        """
+        return detect_whole(self._detector, np.ascontiguousarray(rgb))
+
     def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
         """Return the landmarks of the face at ``hint``, None where no face is there.
 

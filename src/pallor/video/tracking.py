@@ -1,7 +1,8 @@
 """The face over time: landmarks on a few keyframes a second, interpolated between.
 
 A landmark call costs more than decoding the frames between two of them, and a face that is
-being recorded moves slowly. So landmarks are looked for once every `KEYFRAME_INTERVAL_S`.
+being recorded moves slowly. So landmarks are looked for twice a second while the face keeps
+still, and up to ten times a second while it moves.
 """
 
 from __future__ import annotations
@@ -15,10 +16,17 @@ from numpy.typing import NDArray
 from pallor.video.face import FaceBox, Landmarks
 from pallor.video.face_detector import overlap
 
-KEYFRAME_INTERVAL_S = 0.4
-"""Time between keyframes. Voluntary head motion lies below 1 Hz for the most part, and
-points that are interpolated over this time follow it; 2.5 landmark calls a second cost less
-than the decoding."""
+KEYFRAME_INTERVAL_S = 0.5
+"""Longest time between keyframes. Voluntary head motion lies below 1 Hz for the most part."""
+
+MIN_KEYFRAME_INTERVAL_S = 0.1
+"""Shortest time between keyframes, however the face moves."""
+
+MAX_MOVE = 0.1
+"""Mean way of the landmarks, in units of the interocular distance, that is interpolated.
+
+Of a swing at 1 Hz whose fastest part goes this far in half a second, the straight line
+between the ends misses 0.04."""
 
 RECHECK_INTERVAL_S = 2.0
 """How often the whole picture is searched although a face is tracked."""
@@ -42,6 +50,10 @@ class Finder(Protocol):
 
     def detect(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
         """Find faces."""
+        ...
+
+    def candidates(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+        """Find what may be a face, at a glance."""
         ...
 
     def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
@@ -97,6 +109,37 @@ def interpolate(before: Keyframe, after: Keyframe, time_s: float) -> Landmarks |
     return Landmarks(points, min(first.score, second.score))
 
 
+def way(before: Landmarks, after: Landmarks) -> float:
+    """Return how far the landmarks moved on average, in units of the interocular distance."""
+    step = np.hypot(*(after.points - before.points).T).mean()
+    return float(step) / max(before.interocular, after.interocular, 1e-6)
+
+
+def next_interval_s(before: Keyframe, after: Keyframe) -> float:
+    """Return the time to the keyframe after ``after``: the shorter, the faster the face moves.
+
+    At constant speed the face goes half of `MAX_MOVE` in it.
+    """
+    if before.landmarks is None or after.landmarks is None or after.time_s <= before.time_s:
+        return KEYFRAME_INTERVAL_S
+    speed = way(before.landmarks, after.landmarks) / (after.time_s - before.time_s)
+    wanted = 0.5 * MAX_MOVE / max(speed, 1e-9)
+    return min(max(wanted, MIN_KEYFRAME_INTERVAL_S), KEYFRAME_INTERVAL_S)
+
+
+def is_far(before: Keyframe, after: Keyframe) -> bool:
+    """Tell whether a look between two keyframes is needed.
+
+    It is where the face moved by more than `MAX_MOVE`, came or went, unless they are so close
+    that `MIN_KEYFRAME_INTERVAL_S` would not be kept.
+    """
+    if after.time_s - before.time_s < 2 * MIN_KEYFRAME_INTERVAL_S:
+        return False
+    if before.landmarks is None or after.landmarks is None:
+        return before.landmarks is not after.landmarks
+    return way(before.landmarks, after.landmarks) > MAX_MOVE
+
+
 class FaceTracker:
     """Follows one face through the keyframes of a clip.
 
@@ -145,6 +188,24 @@ class FaceTracker:
             self._last, self._last_time_s = found, time_s
         return found
 
+    def look_between(
+        self, rgb: NDArray[np.uint8], before: Keyframe, after: Keyframe
+    ) -> Landmarks | None:
+        """Return the landmarks of the tracked face in a picture between two keyframes.
+
+        Parameters
+        ----------
+        rgb
+            ``(h, w, 3)`` uint8.
+        before, after
+            Keyframes of this tracker; at least one has a face.
+        """
+        known = before.landmarks or after.landmarks
+        if known is None:
+            return None
+        found = self._finder.landmarks(rgb, known)
+        return found if found is not None and _plausible(found, known) else None
+
     def _follow(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
         if self._last is None or time_s - self._last_time_s > MAX_TRACK_GAP_S:
             return None
@@ -175,7 +236,7 @@ class FaceTracker:
         self._checked_s = time_s
         others = [
             face
-            for box in self._finder.detect(rgb)
+            for box in self._finder.candidates(rgb)
             if not _same(box, tracked) and (face := self._confirm(rgb, box))
         ]
         self.max_faces = max(self.max_faces, 1 + len(others))

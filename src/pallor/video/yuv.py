@@ -15,15 +15,15 @@ Source of the equations: Recommendations ITU-R BT.601-7, BT.709-6, BT.2020-2; IT
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.video.frame import ReducedImage
+from pallor.video.frame import ReducedStack
 from pallor.video.orientation import Box, Orientation
 
 if TYPE_CHECKING:
@@ -203,35 +203,40 @@ class VideoPicture:
         # On 8-bit input OpenCV computes in float, rounds and saturates.
         return self._orientation.apply(np.asarray(cv2.transform(stored, matrix), np.uint8))
 
-    def reduced(self, box: Box) -> ReducedImage:
+    @classmethod
+    def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
         """Return the blocks that the box touches, each the mean of its pixels."""
-        import cv2
-
-        frame, layout = _planar(self._frame)
+        if len({picture._coding() for picture in pictures}) > 1:  # a stream may change on its way
+            parts = [cls.stack([picture], box) for picture in pictures]
+            rgb = np.concatenate([part.rgb for part in parts])
+            return ReducedStack(rgb, parts[0].x0, parts[0].y0, parts[0].scale)
+        frames = [_planar(picture._frame) for picture in pictures]
+        frame, layout = frames[0]
         scale = 1 if layout is None else layout.scale
         if frame.width < scale or frame.height < scale:  # not one whole block
-            frame, layout, scale = self._frame, None, 1
+            frames = [(picture._frame, None) for picture in pictures]
+            (frame, layout), scale = frames[0], 1
+        orientation = pictures[0]._orientation
         columns, rows = frame.width // scale, frame.height // scale
-        x0, y0, x1, y1 = self._orientation.box_to_stored(box, frame.width, frame.height)
+        x0, y0, x1, y1 = orientation.box_to_stored(box, frame.width, frame.height)
         x0, y0 = x0 // scale, y0 // scale
         x1, y1 = min(columns, -(-x1 // scale)), min(rows, -(-y1 // scale))
         stored_box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
         if x0 >= x1 or y0 >= y1:  # only in the incomplete block at the end
-            rgb = np.empty((0, 0, 3), np.float32)
+            rgb = np.empty((len(frames), 0, 0, 3), np.float32)
         elif layout is None:
-            rgb = _packed_rgb(frame)[y0:y1, x0:x1].astype(np.float32)
+            parts = [_packed_rgb(each)[y0:y1, x0:x1] for each, _ in frames]
+            rgb = np.stack(parts).astype(np.float32)
         else:
-            luma, chroma = _planes(frame, layout)
-            size = (x1 - x0, y1 - y0)
-            step_x, step_y = layout.step_x, layout.step_y
-            samples = [
-                _block_means(luma, stored_box, 1, 1, size),
-                *(_block_means(plane, stored_box, step_x, step_y, size) for plane in chroma),
-            ]
-            merged = samples[0] if layout.gray else cv2.merge(samples)
-            rgb = np.asarray(cv2.transform(merged, _matrix(frame, layout)), np.float32)
-        left, top, _, _ = self._orientation.box_to_upright(stored_box, frame.width, frame.height)
-        return ReducedImage(self._orientation.apply(rgb), left, top, scale)
+            rgb = _converted([each for each, _ in frames], layout, stored_box)
+        left, top, _, _ = orientation.box_to_upright(stored_box, frame.width, frame.height)
+        return ReducedStack(orientation.apply_all(rgb), left, top, scale)
+
+    def _coding(self) -> tuple[object, ...]:
+        """Return what frames that are converted together have in common."""
+        frame = self._frame
+        size = (frame.width, frame.height)
+        return (*size, frame.format.name, frame.color_range, frame.colorspace, self._orientation)
 
     def content(self) -> Iterable[bytes]:
         """Yield size, format and a regular subsample of the planes as stored."""
@@ -295,25 +300,45 @@ def _planes(frame: av.VideoFrame, layout: Layout) -> tuple[NDArray[Any], tuple[N
     return luma, tuple(plane[:rows, :columns] for plane in rest)
 
 
+def _converted(frames: Sequence[av.VideoFrame], layout: Layout, box: Box) -> NDArray[np.float32]:
+    """Return the blocks of a box, ``(n, rows, columns, 3)``; all frames are coded alike."""
+    import cv2
+
+    planes = [_planes(frame, layout) for frame in frames]
+    scale = layout.scale
+    columns, rows = (box[2] - box[0]) // scale, (box[3] - box[1]) // scale
+    size = (columns, len(frames) * rows)
+    samples = [_block_means([luma for luma, _ in planes], box, 1, 1, size)]
+    if not layout.gray:
+        for which in (0, 1):
+            plane = [chroma[which] for _, chroma in planes]
+            samples.append(_block_means(plane, box, layout.step_x, layout.step_y, size))
+    merged = samples[0] if layout.gray else cv2.merge(samples)
+    rgb = np.asarray(cv2.transform(merged, _matrix(frames[0], layout)), np.float32)
+    return rgb.reshape(len(frames), rows, columns, 3)
+
+
 def _block_means(
-    plane: NDArray[Any], box: Box, step_x: int, step_y: int, size: tuple[int, int]
+    planes: Sequence[NDArray[Any]], box: Box, step_x: int, step_y: int, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Average a plane over the blocks of a box.
+    """Average one plane of each frame over the blocks of a box, one frame below the other.
 
     Parameters
     ----------
-    plane
+    planes
         Samples, one for ``step_x`` x ``step_y`` pixels.
     box
         In full-resolution pixels, made of whole blocks.
     size
-        Columns and rows of blocks in the box.
+        Columns and rows of blocks in all the boxes.
     """
     import cv2
 
     x0, y0, x1, y1 = box
-    part = plane[y0 // step_y : y1 // step_y, x0 // step_x : x1 // step_x].astype(np.float32)
-    if part.shape == (size[1], size[0]):
-        return part
-    # In float, because the mean of 8-bit samples would be rounded to 8 bits.
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+    rows, columns = slice(y0 // step_y, y1 // step_y), slice(x0 // step_x, x1 // step_x)
+    parts = np.concatenate([plane[rows, columns] for plane in planes]).astype(np.float32)
+    if parts.shape == (size[1], size[0]):
+        return parts
+    # In float, because the mean of 8-bit samples would be rounded to 8 bits. No block reaches
+    # from one frame into the next, for a box is made of whole blocks.
+    return np.asarray(cv2.resize(parts, size, interpolation=cv2.INTER_AREA), np.float32)
