@@ -72,8 +72,8 @@ class Picture(Protocol):
         """Opacity ``(h, w)``, 0..255, or None where every pixel is opaque."""
         ...
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Return the upright picture, ``(h, w, 3)`` uint8 gamma-encoded R, G, B."""
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the upright picture or a box inside it, ``(h, w, 3)`` uint8 R, G, B."""
         ...
 
     @classmethod
@@ -140,13 +140,19 @@ class Frame:
         """Opacity of a still, ``(h, w)`` uint8; None where every pixel is opaque."""
         return self._picture.alpha
 
-    def rgb(self) -> NDArray[np.uint8]:
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
         """Return the upright picture, ``(h, w, 3)`` uint8 gamma-encoded R, G, B, 0..255.
 
         Matrix and range of the video are honored (:mod:`pallor.video.yuv`). An alpha channel
         changes nothing here: the colors are those stored.
+
+        Parameters
+        ----------
+        box
+            ``(x0, y0, x1, y1)`` inside the picture, the end exclusive: only this part, as it
+            is in the whole. None for everything.
         """
-        return self._picture.rgb()
+        return self._picture.rgb(box)
 
     def reduced(self, box: tuple[float, float, float, float] | None = None) -> ReducedImage:
         """Return a part of the picture in linear precision at the resolution of its color.
@@ -219,9 +225,12 @@ class ArrayPicture:
         self.alpha = alpha
         self.height, self.width = rgb.shape[:2]
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Return the picture, ``(h, w, 3)``; the array itself, not a copy."""
-        return self._rgb
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the picture or a box of it, ``(h, w, 3)``; the array itself, not a copy."""
+        if box is None:
+            return self._rgb
+        x0, y0, x1, y1 = box
+        return self._rgb[y0:y1, x0:x1]
 
     @classmethod
     def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:

@@ -189,10 +189,12 @@ def sum_regions(rgb: NDArray[np.float32], labels: NDArray[np.uint8]) -> RegionSu
     if not valid.all():
         bins, values = bins[valid], values[valid]
     used = np.bincount(bins, minlength=n * count)
-    sums = [np.bincount(bins, values[:, channel], n * count) for channel in range(3)]
+    sums = np.empty((n * count, 3))
+    for channel in range(3):
+        sums[:, channel] = np.bincount(bins, values[:, channel], n * count)
     shape = (n, count)
     return RegionSums(
-        np.stack(sums, axis=-1).reshape(*shape, 3)[:, 1:],
+        sums.reshape(*shape, 3)[:, 1:],
         used.reshape(shape)[:, 1:],
         total.reshape(shape)[:, 1:],
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pallor.errors import ClipError, FaceLostError, NoFaceError, NoFramesError, SeveralFacesError
+from pallor.video.ahead import GROUPS_AHEAD, ReadAhead
 from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
 from pallor.video.content import ContentHash, file_sha256
@@ -35,11 +36,13 @@ from pallor.video.sampling import UniformSampler
 from pallor.video.traces import Traces, TracesBuilder
 from pallor.video.tracking import (
     KEYFRAME_INTERVAL_S,
+    MAX_MOVE,
     FaceTracker,
     Keyframe,
     interpolate,
     is_far,
     next_interval_s,
+    way,
 )
 
 MIN_FACE_COVERAGE = 0.1
@@ -59,6 +62,7 @@ def record(
     face_model: str | Path | None = None,
     samples: int = 16,
     crops: bool = False,
+    threads: int | None = None,
 ) -> Recording:
     """Go through a clip once and return what every modality needs.
 
@@ -75,6 +79,9 @@ def record(
         Number of uniformly spaced looks at the full-resolution picture; 0 for none.
     crops
         Whether the samples carry aligned face crops, 224x224.
+    threads
+        Threads of the decoder; see :func:`~pallor.video.clip.open_clip`. Many clips at a time
+        are best given one thread each.
 
     Returns
     -------
@@ -87,11 +94,15 @@ def record(
     FaceModelError
         If the landmark model file is absent or altered.
     """
-    with open_clip(path, limits or ClipLimits()) as clip:
+    with open_clip(path, limits, threads) as clip:
         if clip.info.is_still and clip.info.has_alpha:
             return record_region_still(clip, crops)
         landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
         return _Pass(clip, FaceTracker(landmarker), samples, crops).run()
+
+
+AHEAD_BYTES = 16 * 2**20
+"""Decoded frames that may wait between the decoder and the rest, at least one a group."""
 
 
 class _Pass:
@@ -105,6 +116,7 @@ class _Pass:
         self._keyframe: Keyframe | None = None
         self._interval_s = KEYFRAME_INTERVAL_S
         self._background: tuple[Box, ...] = ()
+        self._background_for: Landmarks | None = None
         self._traces = TracesBuilder(NAMES)
         self._sampler: UniformSampler[Sample] | None = (
             UniformSampler(samples, clip.info.duration_s) if samples > 0 else None
@@ -113,14 +125,20 @@ class _Pass:
 
     def run(self) -> Recording:
         """Decode and measure every frame."""
-        for frame in self._clip:
-            self._content.update(frame)
-            self._queue.append(frame)
-            if self._keyframe_is_due(frame):
-                self._flush()
+        with ReadAhead(self._clip, group=self._group()) as frames:
+            for frame in frames:
+                self._content.update(frame)
+                self._queue.append(frame)
+                if self._keyframe_is_due(frame):
+                    self._flush()
         if self._queue:
             self._flush()
         return self._finish()
+
+    def _group(self) -> int:
+        """Return how many frames the decoder may hand over at once."""
+        frame_bytes = 1.5 * self._clip.info.width * self._clip.info.height
+        return int(min(max(AHEAD_BYTES / (GROUPS_AHEAD * frame_bytes), 1), 8))
 
     def _keyframe_is_due(self, frame: Frame) -> bool:
         if self._keyframe is None:
@@ -133,22 +151,27 @@ class _Pass:
     def _flush(self) -> None:
         """Find the face in the newest frame, then measure all that waited for it."""
         newest = self._queue[-1]
-        landmarks = self._tracker.locate(newest.rgb(), newest.time_s)
+        landmarks = self._tracker.locate(newest, newest.time_s)
         after = Keyframe(newest.time_s, landmarks)
         before = self._keyframe or after
-        if landmarks is not None:
+        if landmarks is not None and self._head_has_moved(landmarks):
             self._background = background_boxes(landmarks.points, newest.width, newest.height)
+            self._background_for = landmarks
         queue, self._queue = self._queue, []
         self._measure_between(queue, before, after)
         self._interval_s = next_interval_s(before, after)
         self._keyframe = after
+
+    def _head_has_moved(self, landmarks: Landmarks) -> bool:
+        """Tell whether the background has to be looked for anew, which makes its trace step."""
+        return self._background_for is None or way(self._background_for, landmarks) > MAX_MOVE
 
     def _measure_between(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> None:
         """Measure the frames after one keyframe, up to and with the next."""
         if len(frames) > 1 and is_far(before, after):
             middle = (len(frames) - 1) // 2
             frame = frames[middle]
-            found = self._tracker.look_between(frame.rgb(), before, after)
+            found = self._tracker.look_between(frame, before, after)
             between = Keyframe(frame.time_s, found)
             self._measure_between(frames[: middle + 1], before, between)
             self._measure_between(frames[middle + 1 :], between, after)
@@ -195,19 +218,18 @@ class _Pass:
                     self._sampler.add(frame.time_s, self._sample(frame, landmarks))
 
     def _sample(self, frame: Frame, landmarks: Landmarks) -> Sample:
-        rgb = frame.rgb()
         box = face_box(landmarks.points, frame.width, frame.height)
-        face = rgb[box.y0 : box.y1, box.x0 : box.x1]
+        face = frame.rgb(box.as_tuple())
         labels = label_map(landmarks.points, face.shape[:2], box.x0, box.y0, 1.0)
         labels[labels == NAMES.index("background") + 1] = 0
         pixels, clipped = region_pixels(face, labels)
         if self._background:
-            patches = [rgb[b.y0 : b.y1, b.x0 : b.x1].reshape(1, -1, 3) for b in self._background]
+            patches = [frame.rgb(b.as_tuple()).reshape(1, -1, 3) for b in self._background]
             patch = np.concatenate(patches, axis=1)
             more, too_bright = region_pixels(patch, _all_background((1, patch.shape[1])))
             pixels |= more
             clipped |= too_bright
-        crop = align_face(rgb, landmarks) if self._crops else None
+        crop = align_face(frame.rgb(), landmarks) if self._crops else None
         return Sample(frame.time_s, crop, pixels, clipped)
 
     def _finish(self) -> Recording:

@@ -364,7 +364,8 @@ def _iris_radii(local: NDArray[np.float64], plan: _Plan) -> NDArray[np.int32]:
     """Radius of the disc to take out for each iris, ``(n, irises)``, in OpenCV's fixed point."""
     spokes = local[:, plan.rims] - local[:, list(plan.iris_centers), None]
     radius = IRIS_MARGIN * np.hypot(spokes[..., 0], spokes[..., 1]).mean(axis=-1)
-    return np.rint(radius * (1 << _SHIFT)).astype(np.int32)
+    fixed: NDArray[np.int32] = np.rint(radius * (1 << _SHIFT)).astype(np.int32)
+    return fixed
 
 
 def _draw_background(labels: NDArray[np.uint8], local: NDArray[np.float64]) -> None:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pallor.video.face import FaceBox, Landmarks
+from pallor.video.face import FaceBox, Landmarks, Picture
 from pallor.video.face_detector import overlap
 
 KEYFRAME_INTERVAL_S = 0.5
@@ -48,15 +47,15 @@ LARGER_FACE = 1.5
 class Finder(Protocol):
     """What the tracker needs; `FaceLandmarker` is one."""
 
-    def detect(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    def detect(self, picture: Picture) -> list[FaceBox]:
         """Find faces."""
         ...
 
-    def candidates(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    def candidates(self, picture: Picture) -> list[FaceBox]:
         """Find what may be a face, at a glance."""
         ...
 
-    def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
+    def landmarks(self, picture: Picture, hint: FaceBox | Landmarks) -> Landmarks | None:
         """Find the landmarks of one face."""
         ...
 
@@ -169,75 +168,75 @@ class FaceTracker:
         self.max_faces = 0
         self.larger_face_seen = False
 
-    def locate(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def locate(self, picture: Picture, time_s: float) -> Landmarks | None:
         """Return the landmarks of the tracked face in this picture, None without a face.
 
         Parameters
         ----------
-        rgb
-            ``(h, w, 3)`` uint8.
+        picture
+            The frame, or its ``(h, w, 3)`` uint8.
         time_s
             Presentation time in seconds, not earlier than in the call before.
         """
-        found = self._follow(rgb, time_s)
+        found = self._follow(picture, time_s)
         if found is None:
-            found = self._acquire(rgb, time_s)
+            found = self._acquire(picture, time_s)
         elif time_s - self._checked_s >= RECHECK_INTERVAL_S:
-            self._recheck(rgb, time_s, found)
+            self._recheck(picture, time_s, found)
         if found is not None:
             self._last, self._last_time_s = found, time_s
         return found
 
-    def look_between(
-        self, rgb: NDArray[np.uint8], before: Keyframe, after: Keyframe
-    ) -> Landmarks | None:
+    def look_between(self, picture: Picture, before: Keyframe, after: Keyframe) -> Landmarks | None:
         """Return the landmarks of the tracked face in a picture between two keyframes.
 
         Parameters
         ----------
-        rgb
-            ``(h, w, 3)`` uint8.
+        picture
+            The frame, or its ``(h, w, 3)`` uint8.
         before, after
             Keyframes of this tracker; at least one has a face.
         """
         known = before.landmarks or after.landmarks
         if known is None:
             return None
-        found = self._finder.landmarks(rgb, known)
+        found = self._finder.landmarks(picture, known)
         return found if found is not None and _plausible(found, known) else None
 
-    def _follow(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def _follow(self, picture: Picture, time_s: float) -> Landmarks | None:
         if self._last is None or time_s - self._last_time_s > MAX_TRACK_GAP_S:
             return None
-        found = self._finder.landmarks(rgb, self._last)
+        found = self._finder.landmarks(picture, self._last)
         return found if found is not None and _plausible(found, self._last) else None
 
-    def _acquire(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def _acquire(self, picture: Picture, time_s: float) -> Landmarks | None:
         self._checked_s = time_s
-        faces = [face for box in self._finder.detect(rgb) if (face := self._confirm(rgb, box))]
+        faces = [
+            face for box in self._finder.detect(picture) if (face := self._confirm(picture, box))
+        ]
         self.max_faces = max(self.max_faces, len(faces))
         if self._last is not None and self.max_faces > 1:
             last = self._last
             faces = [face for face in faces if overlap(face.box, last.box) > 0]
         return max(faces, key=_size, default=None)
 
-    def _confirm(self, rgb: NDArray[np.uint8], box: FaceBox) -> Landmarks | None:
+    def _confirm(self, picture: Picture, box: FaceBox) -> Landmarks | None:
         # The second look starts from the landmarks of the first, as all later ones will: a
         # false face rarely survives it, and the first keyframe gets the same kind of crop as
         # the others, so that the points do not step when tracking begins.
-        first = self._finder.landmarks(rgb, box)
+        first = self._finder.landmarks(picture, box)
         if first is None or first.score < MIN_NEW_PRESENCE:
             return None
-        second = self._finder.landmarks(rgb, first)
+        second = self._finder.landmarks(picture, first)
         believed = second is not None and second.score >= MIN_NEW_PRESENCE
         return second if believed else None
 
-    def _recheck(self, rgb: NDArray[np.uint8], time_s: float, tracked: Landmarks) -> None:
+    def _recheck(self, picture: Picture, time_s: float, tracked: Landmarks) -> None:
         self._checked_s = time_s
         others = [
             face
-            for box in self._finder.candidates(rgb)
-            if not _same(box, tracked) and (face := self._confirm(rgb, box))
+            for box in self._finder.candidates(picture)
+            if not _same(box, tracked) and (face := self._confirm(picture, box))
         ]
         self.max_faces = max(self.max_faces, 1 + len(others))
         if any(_size(face) > LARGER_FACE * _size(tracked) for face in others):
