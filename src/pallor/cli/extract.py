@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pallor.cli.blas import one_blas_thread
 from pallor.cli.output import comma_list, command_line, progress, say
 
 
@@ -57,6 +58,7 @@ def extract(
 
     Networks need weights: see pallor weights list.
     """
+    one_blas_thread()
     from pallor.cohort.extraction import extract as extract_cohort
     from pallor.cohort.table import read_cohort
     from pallor.features.settings import FeatureSettings, backbone_files, named_values

@@ -162,9 +162,7 @@ def measure_face(
     for patch in background:
         stack = reduced_stack(frames, patch.as_tuple())
         beside = sum_regions(stack.rgb, np.full(stack.rgb.shape[:3], _BACKGROUND + 1, np.uint8))
-        sums += beside.sums
-        used += beside.used
-        total += beside.total
+        sums, used, total = sums + beside.sums, used + beside.used, total + beside.total
     return RegionSums(sums, used, total)
 
 
@@ -179,16 +177,18 @@ def sum_regions(rgb: NDArray[np.float32], labels: NDArray[np.uint8]) -> RegionSu
         ``(n, h, w)``: 0 for none, ``i + 1`` for the i-th region.
     """
     n, count = len(rgb), len(NAMES) + 1
-    flat = labels.reshape(n, -1)
+    flat = labels.reshape(-1)
     inside = np.flatnonzero(flat)
+    of_region = flat[inside]
     # One histogram over regions and frames: its bins are numbered frame by frame.
-    bins = (flat + np.arange(0, n * count, count)[:, None]).reshape(-1)[inside]
-    values = rgb.reshape(-1, 3)[inside]
-    total = np.bincount(bins, minlength=n * count)
-    valid = _valid(values, flat.reshape(-1)[inside])
+    frame_ends = np.searchsorted(inside, np.arange(n + 1) * (len(flat) // n))
+    bins = np.repeat(np.arange(0, n * count, count), np.diff(frame_ends)) + of_region
+    values = np.take(rgb.reshape(-1, 3), inside, axis=0)  # three times as quick as indexing
+    used = total = np.bincount(bins, minlength=n * count)
+    valid = _valid(values, of_region)
     if not valid.all():
         bins, values = bins[valid], values[valid]
-    used = np.bincount(bins, minlength=n * count)
+        used = np.bincount(bins, minlength=n * count)
     sums = np.empty((n * count, 3))
     for channel in range(3):
         sums[:, channel] = np.bincount(bins, values[:, channel], n * count)

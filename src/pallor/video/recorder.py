@@ -63,6 +63,7 @@ def record(
     samples: int = 16,
     crops: bool = False,
     threads: int | None = None,
+    landmark_interval_s: float = KEYFRAME_INTERVAL_S,
 ) -> Recording:
     """Go through a clip once and return what every modality needs.
 
@@ -82,6 +83,9 @@ def record(
     threads
         Threads of the decoder; see :func:`~pallor.video.clip.open_clip`. Many clips at a time
         are best given one thread each.
+    landmark_interval_s
+        Longest time between two searches for the landmarks; 0 searches in every frame, which
+        costs more than all the rest together.
 
     Returns
     -------
@@ -98,7 +102,7 @@ def record(
         if clip.info.is_still and clip.info.has_alpha:
             return record_region_still(clip, crops)
         landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
-        return _Pass(clip, FaceTracker(landmarker), samples, crops).run()
+        return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
 
 
 AHEAD_BYTES = 16 * 2**20
@@ -108,13 +112,20 @@ AHEAD_BYTES = 16 * 2**20
 class _Pass:
     """State of one pass over a clip with a face."""
 
-    def __init__(self, clip: Clip, tracker: FaceTracker, samples: int, crops: bool) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        tracker: FaceTracker,
+        samples: int,
+        crops: bool,
+        landmark_interval_s: float,
+    ) -> None:
         self._clip = clip
         self._tracker = tracker
         self._crops = crops
         self._queue: list[Frame] = []
         self._keyframe: Keyframe | None = None
-        self._interval_s = KEYFRAME_INTERVAL_S
+        self._longest_s = self._interval_s = landmark_interval_s
         self._background: tuple[Box, ...] = ()
         self._background_for: Landmarks | None = None
         self._traces = TracesBuilder(NAMES)
@@ -159,7 +170,7 @@ class _Pass:
             self._background_for = landmarks
         queue, self._queue = self._queue, []
         self._measure_between(queue, before, after)
-        self._interval_s = next_interval_s(before, after)
+        self._interval_s = next_interval_s(before, after, self._longest_s)
         self._keyframe = after
 
     def _head_has_moved(self, landmarks: Landmarks) -> bool:

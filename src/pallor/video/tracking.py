@@ -114,16 +114,23 @@ def way(before: Landmarks, after: Landmarks) -> float:
     return float(step) / max(before.interocular, after.interocular, 1e-6)
 
 
-def next_interval_s(before: Keyframe, after: Keyframe) -> float:
+def next_interval_s(before: Keyframe, after: Keyframe, longest_s: float) -> float:
     """Return the time to the keyframe after ``after``: the shorter, the faster the face moves.
 
     At constant speed the face goes half of `MAX_MOVE` in it.
+
+    Parameters
+    ----------
+    before, after
+        The last two keyframes.
+    longest_s
+        What is returned for a face that keeps still, or is not there.
     """
     if before.landmarks is None or after.landmarks is None or after.time_s <= before.time_s:
-        return KEYFRAME_INTERVAL_S
+        return longest_s
     speed = way(before.landmarks, after.landmarks) / (after.time_s - before.time_s)
     wanted = 0.5 * MAX_MOVE / max(speed, 1e-9)
-    return min(max(wanted, MIN_KEYFRAME_INTERVAL_S), KEYFRAME_INTERVAL_S)
+    return min(max(wanted, MIN_KEYFRAME_INTERVAL_S), longest_s)
 
 
 def is_far(before: Keyframe, after: Keyframe) -> bool:
