@@ -15,8 +15,10 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoding import write_clip
 from pallor.errors import FaceModelError
 from pallor.video.alignment import CROP_SIZE, TEMPLATE, align_face, alignment
+from pallor.video.clip import open_clip
 from pallor.video.face import ROI_SCALE, FaceLandmarker, Landmarks, find_face_model
 from pallor.video.face_detector import FaceBox, anchors, merge_overlapping, tiles
 from pallor.video.tracking import FaceTracker
@@ -346,3 +348,15 @@ def test_the_crop_keeps_its_size_when_asked_for_another(faces):
     crop = align_face(skimage.data.astronaut(), faces["original"][1], size=96)
     assert crop.shape == (96, 96, 3)
     assert crop.dtype == np.uint8
+
+
+def test_landmarks_of_a_frame_are_those_of_the_whole_picture(tmp_path, landmarker):
+    picture = skimage.data.astronaut()[:480, :480]
+    path = write_clip(tmp_path / "face.mp4", [picture] * 2, crf=4)
+    with open_clip(path) as clip:
+        frame = next(iter(clip))
+        hint = landmarker.detect(frame)[0]
+        from_frame = landmarker.landmarks(frame, hint)
+        from_whole = landmarker.landmarks(frame.rgb(), hint)
+        np.testing.assert_allclose(from_frame.points, from_whole.points, atol=1e-3)
+        assert landmarker.candidates(frame)[0].score == pytest.approx(hint.score, abs=1e-6)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import av
 import numpy as np
@@ -323,3 +324,26 @@ def test_a_display_matrix_places_each_point_where_it_says():
         expected[y, x] = image.ravel()
         assert np.array_equal(orientation.apply(image), expected)
         assert orientation.mirrored == (a * d - b * c < 0)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+@pytest.mark.parametrize("size", [(64, 48), (63, 47)])
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p", "yuv422p10le"])
+def test_a_box_is_cut_out_of_the_whole(
+    tmp_path: Path, rotation: int, size: tuple[int, int], pix_fmt: str
+) -> None:
+    width, height = size
+    if pix_fmt != "yuv444p":  # the encoder takes odd sizes only there
+        width, height = width & ~1, height & ~1
+    rgb = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    path = write_clip(tmp_path / "a.mp4", [rgb], pix_fmt=pix_fmt, rotation=rotation, qp=0)
+    with open_clip(path) as clip:
+        frame = next(iter(clip))
+        whole = frame.rgb()
+        rng = np.random.default_rng(1)
+        for _ in range(40):
+            x0, y0 = rng.integers(0, frame.width), rng.integers(0, frame.height)
+            x1 = int(rng.integers(x0 + 1, frame.width + 1))
+            y1 = int(rng.integers(y0 + 1, frame.height + 1))
+            part = frame.rgb((int(x0), int(y0), x1, y1))
+            assert np.array_equal(part, whole[y0:y1, x0:x1])

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -226,3 +227,54 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
 
     # The 600 frames more, held as they are decoded, would be 52 MB; their rows are 0.3.
     assert peak_mb(25) - peak_mb(5) < 15
+
+
+def swaying(seconds: float, hz: float, way_px: float) -> list[np.ndarray]:
+    """The portrait going to and fro on gray, as fast as a voluntary shake of the head."""
+    still = portrait(240)
+    canvas = cv2.copyMakeBorder(still, 0, 0, 80, 80, cv2.BORDER_CONSTANT, value=(128, 128, 128))
+    frames = []
+    for time_s in uniform(seconds):
+        right = way_px * np.sin(2 * np.pi * hz * time_s)
+        shift = np.array([[1, 0, right], [0, 1, 0]], np.float32)
+        edge = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (128, 128, 128)}
+        frames.append(cv2.warpAffine(canvas, shift, (400, 240), flags=cv2.INTER_CUBIC, **edge))
+    return frames
+
+
+# The last moves twice a second through the middle, where two looks a second see it each time.
+@pytest.mark.parametrize(("hz", "way_px"), [(0.1, 10), (0.3, 10), (0.4, 30), (0.9, 10), (1.0, 10)])
+def test_keyframes_follow_a_face_that_moves(tmp_path: Path, hz: float, way_px: float) -> None:
+    path = write_clip(tmp_path / "sway.mp4", swaying(3, hz, way_px), crf=10)
+    every = record(path, samples=0, landmark_interval_s=0.0).traces
+    few = record(path, samples=0).traces
+    off = np.linalg.norm(few.face_center - every.face_center, axis=1).max()
+    assert off < 0.03 * every.face_size.mean()
+    # The portrait itself does not change: what its regions vary by is the landmarks' doing.
+    for name in SKIN:
+        spread, of_every = (t.region(name).std(axis=0).mean() for t in (few, every))
+        assert spread < 1.2 * of_every + 0.1, name
+
+
+def test_a_still_face_is_looked_at_twice_a_second(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pallor.video.face import FaceLandmarker
+
+    calls = []
+    landmarks = FaceLandmarker.landmarks
+
+    def counted(self, picture, hint):
+        calls.append(hint)
+        return landmarks(self, picture, hint)
+
+    monkeypatch.setattr(FaceLandmarker, "landmarks", counted)
+    record(clip, samples=0)
+    # 8 s: sixteen keyframes, and a few looks at the first.
+    assert 16 <= len(calls) <= 22
+
+
+def test_threads_of_the_decoder_change_nothing(clip: Path) -> None:
+    one, many = record(clip, samples=0, threads=1), record(clip, samples=0, threads=0)
+    assert one.content_sha256 == many.content_sha256
+    assert np.array_equal(one.traces.rgb, many.traces.rgb, equal_nan=True)

@@ -86,6 +86,10 @@ def longest_part(
     return part if part.size >= 2 else part[:0]
 
 
+_BLOCK = 2048
+"""Points that are interpolated in one step."""
+
+
 def cubic_resample(
     time_s: NDArray[np.float64], x: NDArray[np.float64], at_s: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -111,6 +115,21 @@ def cubic_resample(
     numpy.ndarray
         ``(m, ...)`` values.
     """
+    if len(time_s) == 2 or len(at_s) <= _BLOCK:
+        return _cubic(time_s, x, at_s)
+    parts = []
+    for start in range(0, len(at_s), _BLOCK):  # so that memory stays small beside the values
+        block = at_s[start : start + _BLOCK]
+        # A slope needs both neighbors: two knots more on each side than the block lies between.
+        low = max(int(np.searchsorted(time_s, block.min())) - 3, 0)
+        high = int(np.searchsorted(time_s, block.max(), side="right")) + 3
+        parts.append(_cubic(time_s[low:high], x[low:high], block))
+    return np.concatenate(parts)
+
+
+def _cubic(
+    time_s: NDArray[np.float64], x: NDArray[np.float64], at_s: NDArray[np.float64]
+) -> NDArray[np.float64]:
     if len(time_s) == 2:
         weight = ((at_s - time_s[0]) / (time_s[1] - time_s[0])).reshape((-1,) + (1,) * (x.ndim - 1))
         return np.asarray(x[0] * (1 - weight) + x[1] * weight)

@@ -76,6 +76,10 @@ class Picture(Protocol):
         """Return the upright picture or a box inside it, ``(h, w, 3)`` uint8 R, G, B."""
         ...
 
+    def gray(self, box: Box) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the brightness of a box inside the picture, ``(h, w)``, as stored."""
+        ...
+
     @classmethod
     def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
         """Return the part that the box (inside the picture) touches, of pictures of one clip."""
@@ -154,6 +158,23 @@ class Frame:
         """
         return self._picture.rgb(box)
 
+    def gray(self, box: Box) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the brightness of a box inside the picture, as it is stored.
+
+        Nothing is converted: of use to compare frames of one clip, in any unit.
+
+        Parameters
+        ----------
+        box
+            ``(x0, y0, x1, y1)`` in upright pixels, the end exclusive.
+
+        Returns
+        -------
+        ndarray
+            ``(h, w)``.
+        """
+        return self._picture.gray(box)
+
     def reduced(self, box: tuple[float, float, float, float] | None = None) -> ReducedImage:
         """Return a part of the picture in linear precision at the resolution of its color.
 
@@ -231,6 +252,11 @@ class ArrayPicture:
             return self._rgb
         x0, y0, x1, y1 = box
         return self._rgb[y0:y1, x0:x1]
+
+    def gray(self, box: Box) -> NDArray[np.uint8]:
+        """Return the green channel of a box, ``(h, w)``."""
+        x0, y0, x1, y1 = box
+        return self._rgb[y0:y1, x0:x1, 1]
 
     @classmethod
     def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:

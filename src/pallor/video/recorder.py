@@ -20,6 +20,7 @@ from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.face_path import FacePath
 from pallor.video.frame import Frame
+from pallor.video.glance import straying
 from pallor.video.measure import (
     MIN_TRACE_PIXELS,
     NAMES,
@@ -37,10 +38,12 @@ from pallor.video.traces import Traces, TracesBuilder
 from pallor.video.tracking import (
     KEYFRAME_INTERVAL_S,
     MAX_MOVE,
+    MAX_STRAYING,
     FaceTracker,
     Keyframe,
     interpolate,
     is_far,
+    is_long,
     next_interval_s,
     way,
 )
@@ -105,6 +108,9 @@ def record(
         return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
 
 
+MAX_EXPECTED = 2**16
+"""Frames for which room is made beforehand, whatever a header says."""
+
 AHEAD_BYTES = 16 * 2**20
 """Decoded frames that may wait between the decoder and the rest, at least one a group."""
 
@@ -124,11 +130,12 @@ class _Pass:
         self._tracker = tracker
         self._crops = crops
         self._queue: list[Frame] = []
+        self._last: Frame | None = None
         self._keyframe: Keyframe | None = None
         self._longest_s = self._interval_s = landmark_interval_s
         self._background: tuple[Box, ...] = ()
         self._background_for: Landmarks | None = None
-        self._traces = TracesBuilder(NAMES)
+        self._traces = TracesBuilder(NAMES, min(clip.info.frames_hint or 0, MAX_EXPECTED))
         self._sampler: UniformSampler[Sample] | None = (
             UniformSampler(samples, clip.info.duration_s) if samples > 0 else None
         )
@@ -177,9 +184,21 @@ class _Pass:
         """Tell whether the background has to be looked for anew, which makes its trace step."""
         return self._background_for is None or way(self._background_for, landmarks) > MAX_MOVE
 
+    def _strays(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> bool:
+        """Tell whether the face leaves the straight way between two keyframes."""
+        if before.landmarks is None or after.landmarks is None or self._last is None:
+            return False
+        ends = np.stack([before.landmarks.points, after.landmarks.points])
+        box = face_box(ends, frames[0].width, frames[0].height)
+        off = straying([self._last, *frames], box)
+        return off > MAX_STRAYING * after.landmarks.interocular
+
     def _measure_between(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> None:
         """Measure the frames after one keyframe, up to and with the next."""
-        if len(frames) > 1 and is_far(before, after):
+        if len(frames) > 1 and (
+            is_far(before, after)
+            or (is_long(before, after) and self._strays(frames, before, after))
+        ):
             middle = (len(frames) - 1) // 2
             frame = frames[middle]
             found = self._tracker.look_between(frame, before, after)
@@ -198,6 +217,7 @@ class _Pass:
         if seen:
             first = after if lost else before
             self._measure(frames[unseen:], time_s[unseen:], coded_alone[unseen:], first, after)
+        self._last = frames[-1]
 
     def _measure(
         self,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.video.growing import Growing
+
 
 @dataclass(frozen=True)
 class Traces:
@@ -57,11 +59,25 @@ class Traces:
 
 
 class TracesBuilder:
-    """Collect region sums, several frames at a time."""
+    """Collect region sums, several frames at a time.
 
-    def __init__(self, regions: tuple[str, ...]) -> None:
+    Parameters
+    ----------
+    regions
+        Names of the regions.
+    expected
+        Frames to come, as far as is known.
+    """
+
+    def __init__(self, regions: tuple[str, ...], expected: int = 0) -> None:
+        count = len(regions)
         self._regions = regions
-        self._parts: list[Traces] = []
+        self._time_s = Growing((), np.float64, expected)
+        self._rgb = Growing((count, 3), np.float32, expected)
+        self._valid = Growing((count,), np.float32, expected)
+        self._centers = Growing((2,), np.float32, expected)
+        self._sizes = Growing((), np.float32, expected)
+        self._keyframes = Growing((), np.bool_, expected)
 
     def add(
         self,
@@ -116,19 +132,21 @@ class TracesBuilder:
         sizes: NDArray[np.float32],
         keyframes: NDArray[np.bool_],
     ) -> None:
-        self._parts.append(Traces(self._regions, time_s, rgb, valid, centers, sizes, keyframes))
+        self._time_s.extend(time_s)
+        self._rgb.extend(rgb)
+        self._valid.extend(valid)
+        self._centers.extend(centers)
+        self._sizes.extend(sizes)
+        self._keyframes.extend(keyframes)
 
     def build(self) -> Traces:
-        """Return the traces collected so far."""
-        if not self._parts:
-            self.add_without_face(np.zeros(0), np.zeros(0, np.bool_))
-        parts = self._parts
+        """Return the traces collected so far; call it once, when all are in."""
         return Traces(
             regions=self._regions,
-            time_s=np.concatenate([part.time_s for part in parts]),
-            rgb=np.concatenate([part.rgb for part in parts]),
-            valid=np.concatenate([part.valid for part in parts]),
-            face_center=np.concatenate([part.face_center for part in parts]),
-            face_size=np.concatenate([part.face_size for part in parts]),
-            keyframes=np.concatenate([part.keyframes for part in parts]),
+            time_s=self._time_s.finish(),
+            rgb=self._rgb.finish(),
+            valid=self._valid.finish(),
+            face_center=self._centers.finish(),
+            face_size=self._sizes.finish(),
+            keyframes=self._keyframes.finish(),
         )

@@ -207,6 +207,15 @@ class VideoPicture:
         )
         return self._orientation.apply(rgb[y0 - top : y1 - top, x0 - left : x1 - left])
 
+    def gray(self, box: Box) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the luma of a box as stored; the green channel of formats made of RGB."""
+        frame, layout = _planar(self._frame)
+        x0, y0, x1, y1 = self._orientation.box_to_stored(box, frame.width, frame.height)
+        if layout is None:
+            return self._orientation.apply(_packed_rgb(frame)[y0:y1, x0:x1, 1])
+        luma, _ = self._planes(frame, layout)
+        return self._orientation.apply(luma[y0:y1, x0:x1])
+
     @classmethod
     def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
         """Return the blocks that the box touches, each the mean of its pixels."""
