@@ -12,9 +12,12 @@ import importlib
 import os
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pallor.cohort.address import is_address, shown, without_secrets
 from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, encode
 from pallor.errors import PallorError
 
@@ -87,11 +90,16 @@ def measure(task: ClipTask) -> ClipOutcome:
 def outcome_of(task: ClipTask, measure: Measure) -> ClipOutcome:
     """Measure a clip; whatever goes wrong becomes the clip's failure."""
     try:
+        if is_address(task.path):
+            from pallor.cohort.fetched_clip import measure_fetched
+
+            return measure_fetched(task, measure)
         return measure(task)
     except PallorError as error:
         return ClipOutcome.failed(task, error.code, error.text)
     except Exception as error:  # noqa: BLE001 - one clip, or one mistake of ours, stops no run
-        return ClipOutcome.failed(task, "internal", f"{task.clip}: {type(error).__name__}: {error}")
+        told = without_secrets(f"{type(error).__name__}: {error}", task.path)
+        return ClipOutcome.failed(task, "internal", f"{shown(task.clip)}: {told}")
 
 
 def function_name(measure: Measure) -> str:
@@ -106,6 +114,13 @@ def function_name(measure: Measure) -> str:
     if measure.__module__ == "__main__" or not measure.__qualname__.isidentifier():
         raise ValueError(f"{name} cannot be imported by another process")
     return name
+
+
+def _end_with(parent: int) -> None:
+    """End this process once its parent is gone: nobody can stop a clip that hangs then."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def main(name: str) -> None:
@@ -127,6 +142,7 @@ def main(name: str) -> None:
         answers.write(len(data).to_bytes(8, "big") + data)
         answers.flush()
 
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # The parent may be gone; then nobody waits for the rest.
     with contextlib.suppress(BrokenPipeError):
         answer(b"")
