@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -20,12 +20,21 @@ _PATHS = os.pathsep.join(
     [str(Path(pallor.__file__).parents[1]), str(Path(__file__).parent), *filter(None, sys.path)]
 )
 
+_MARK = "PALLOR_TEST_CLUSTER"
+
 
 class Cluster:
     """One scheduler; workers are added and killed by hand."""
 
-    def __init__(self, folder: Path, options: Sequence[str] = (), protocol: str = "tcp") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: Sequence[str] = (),
+        protocol: str = "tcp",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
+        self._environment = dict(environment or {})
         self._options = list(options)
         self.workers: list[subprocess.Popen[bytes]] = []
         self._logs = 0
@@ -60,7 +69,8 @@ class Cluster:
                 [sys.executable, "-m", "distributed.cli.dask_" + arguments[0], *arguments[1:],
                  *self._options],
                 stdout=log, stderr=log, cwd=self._folder,
-                env={**os.environ, "PYTHONPATH": _PATHS, **(environment or {})},
+                env={**os.environ, "PYTHONPATH": _PATHS, _MARK: str(self._folder),
+                     **self._environment, **(environment or {})},
             )  # fmt: skip
 
     def _said(self, pattern: str) -> str:
@@ -95,10 +105,22 @@ def kill(process: subprocess.Popen[bytes], *, children: bool = True) -> None:
     process.wait()
 
 
-def own_workers() -> list[psutil.Process]:
-    """Processes that measure clips, of anyone's, on this machine."""
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if "pallor.cohort.extraction_worker" in (process.info["cmdline"] or [])
-    ]
+def measuring(folder: Path) -> list[psutil.Process]:
+    """Processes that measure clips for the workers of a cluster, alive or orphaned."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if "pallor.cohort.extraction_worker" in process.cmdline() and process.environ().get(
+                _MARK
+            ) == str(folder):
+                found.append(process)
+    return found
+
+
+def none_measuring(folder: Path, within_s: float = 10) -> bool:
+    until = time.monotonic() + within_s
+    while measuring(folder):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.1)
+    return True
