@@ -82,8 +82,8 @@ def check_address(address: str) -> str:
     Raises
     ------
     AddressError
-        If its protocol is none of `PROTOCOLS`, it is chained (``::``), names no host or
-        bucket, or holds a password.
+        If its protocol is none of `PROTOCOLS`, it is chained (``::``, which an IPv6 address
+        holds, too), names no host or bucket, or holds a password.
     """
     shown = shown_address(address)
     if protocol_of(address) not in PROTOCOLS:
@@ -93,16 +93,15 @@ def check_address(address: str) -> str:
         )
     rest = address.partition("://")[2]
     if "::" in address or _ADDRESS.search(rest.partition("?")[0]):
-        raise AddressError(f"{shown!r} is several addresses in one: give a single one")
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    user, at, host = host.rpartition("@")
-    if not host or any(character.isspace() or character == "\\" for character in user + host):
-        raise AddressError(f"{shown!r} names no host or bucket")
+        raise AddressError(f"{shown!r} is several addresses in one (::): give a single one")
+    user, at, host = rest.partition("/")[0].rpartition("@")
     if at and ":" in unquote(user):
         raise AddressError(
             f"{shown!r} holds a password: leave it out and configure it where the protocol "
             "looks for it (environment, or the configuration of fsspec)"
         )
+    if not host or re.search(r"[\s?#\\]", user + host):
+        raise AddressError(f"{shown!r} names no host or bucket")
     if protocol_of(address) in {"http", "https"}:
         try:
             _ = urlsplit(address).port
@@ -163,7 +162,9 @@ def _secrets(address: str) -> set[str]:
     rest = address.partition("://")[2]
     before, mark, query = rest.partition("?")
     parts = {query} if mark else set()
-    parts |= {pair.partition("=")[2] for pair in re.split("[&#;]", query)}
+    for pair in re.split("[&#;?]", query):
+        name, equals, value = pair.partition("=")
+        parts |= {value, *value.split("=")} if equals else {name}
     if "@" in before:
         user = before.rpartition("@")[0]
         parts |= {user, user.partition(":")[2]}
