@@ -452,9 +452,8 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(store: Store, tmp_pa
     with pytest.raises(FeatureTableError, match="no such folder"):
         load_features(f"s3://{BUCKET}/nowhere")
     said: list[str] = []
-    done = extract_to(
-        cohort, f"s3://{BUCKET}/H", worker=fake, modalities=["color"], say=said.append
-    )
+    address = f"s3://{BUCKET}/H"
+    done = extract_to(cohort, address, worker=fake, modalities=["color"], say=said.append)
     assert done.table.parent == work_folder(address)
     assert said == [f"note: working in {done.table.parent}"]
     assert len(load_features(f"{address}/")) == 1

@@ -162,9 +162,8 @@ def _secrets(address: str) -> set[str]:
     rest = address.partition("://")[2]
     before, mark, query = rest.partition("?")
     parts = {query} if mark else set()
-    for pair in re.split("[&#;?]", query):
-        name, equals, value = pair.partition("=")
-        parts |= {value, *value.split("=")} if equals else {name}
+    parts |= {pair.partition("=")[2] for pair in re.split("[&#;?]", query)}
+    parts |= set(re.split("[&#;?=]", query))
     if "@" in before:
         user = before.rpartition("@")[0]
         parts |= {user, user.partition(":")[2]}
