@@ -328,6 +328,22 @@ def test_a_signed_address_is_fetched_and_its_signature_told_nobody(
     assert (broken.code, SECRET in broken.text) == ("internal", False)
 
 
+def test_a_signature_is_in_no_output_of_the_command(web: _Web, tmp_path: Path) -> None:
+    web.files["/c.csv"] = f"participant_id,clip\np,{web.url}/a.mp4?sig={SECRET}\n".encode()
+    web.files["/a.mp4"] = b"no video"
+    run = subprocess.run(
+        [sys.executable, "-m", "pallor", "extract", f"{web.url}/c.csv?sig={SECRET}", "-o",
+         str(tmp_path / "F")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "a.mp4?...: " in run.stderr
+    assert SECRET not in run.stdout + run.stderr
+    record = json.loads((tmp_path / "F" / "extraction.json").read_text())
+    assert f"{web.url}/c.csv?..." in record["command"]
+    assert SECRET not in record["command"] + record["failures"][0]["text"]
+
+
 def test_the_network_is_tried_again_but_not_for_ever(
     web: _Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,7 +447,11 @@ def test_publishing_replaces_what_is_its_own_and_says_so_until_it_is_done(
     assert store.get("F/features.parquet/part-0.parquet") == b"z"
     assert store.get("F/notes.txt") == b"mine"
     assert "F/features.parquet/part-1.parquet" not in store.names()
-    with remote_folder.fetched_folder(address) as copy:
+    for key in ("F//etc/x", "F/../x", "F/features.parquet/../../x", "F/a\\b", "F/"):
+        store.put(key, b"hostile")
+    with remote_folder.fetched_folder(address, ("features.parquet", "..", "", "etc")) as copy:
+        kept = [path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()]
+        assert kept == ["features.parquet/part-0.parquet"]
         assert (copy / "features.parquet" / "part-0.parquet").read_text() == "z"
 
 
@@ -451,6 +471,8 @@ def test_outputs_that_cannot_be_are_refused_before_the_work(store: Store, tmp_pa
         extract_to(cohort, tmp_path / "F", work=tmp_path / "w")
     with pytest.raises(FeatureTableError, match="no such folder"):
         load_features(f"s3://{BUCKET}/nowhere")
+    with pytest.raises(FeatureTableError, match="does not tell what is in a folder"):
+        load_features("https://host/F")
     said: list[str] = []
     address = f"s3://{BUCKET}/H"
     done = extract_to(cohort, address, worker=fake, modalities=["color"], say=said.append)

@@ -24,6 +24,7 @@ def extract(
     modalities: Sequence[str] | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    wait_s: float = 600.0,
     progress: Progress | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -42,6 +43,8 @@ def extract(
         Processes of this machine; 1 by default.
     scheduler
         Address of a Dask scheduler (``tcp://HOST:PORT``) whose workers measure instead.
+    wait_s
+        Longest time without any worker of the scheduler.
     progress
         Called with ``(done, total, clip)``.
     **settings
@@ -78,6 +81,7 @@ def extract(
             modalities=modalities,
             workers=workers,
             scheduler=scheduler,
+            wait_s=wait_s,
             progress=progress,
             settings=choices,
         )

@@ -1,7 +1,7 @@
 """Measure one clip; run as a program, measure the clips that are named on standard input.
 
-As a program (``python -m pallor.cohort.extraction_worker MODULE:FUNCTION``) it reads one task
-a line and answers each with eight bytes of length, big-endian, and an encoded outcome. An
+As a program (``python -m pallor.cohort.extraction_worker MODULE:FUNCTION SCRATCH``) it reads one
+task a line and answers each with eight bytes of length, big-endian, and an encoded outcome. An
 answer of length zero comes first and says that the program is ready.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -116,15 +117,24 @@ def function_name(measure: Measure) -> str:
     return name
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent: int, scratch: str) -> None:
     """End this process once its parent is gone: nobody can stop a clip that hangs then."""
     while os.getppid() == parent:
         time.sleep(1)
+    shutil.rmtree(scratch, ignore_errors=True)
     os._exit(1)
 
 
-def main(name: str) -> None:
-    """Answer tasks on standard input until it ends."""
+def main(name: str, scratch: str) -> None:
+    """Answer tasks on standard input until it ends.
+
+    Parameters
+    ----------
+    name
+        What `function_name` made of the function that measures.
+    scratch
+        Folder of this process alone; the parent removes it, or if it cannot, this process.
+    """
     # An interrupt from the keyboard is the parent's to handle.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -142,13 +152,14 @@ def main(name: str) -> None:
         answers.write(len(data).to_bytes(8, "big") + data)
         answers.flush()
 
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(os.getppid(), scratch), daemon=True).start()
     # The parent may be gone; then nobody waits for the rest.
     with contextlib.suppress(BrokenPipeError):
         answer(b"")
         for line in sys.stdin:
             answer(encode(outcome_of(ClipTask.from_json(line), chosen)))
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

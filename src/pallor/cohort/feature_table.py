@@ -101,7 +101,10 @@ def _load_from_address(address: str) -> pd.DataFrame:
     from pallor.cohort.remote_folder import fetched_folder
 
     address = usable_address(address, "the feature table").rstrip("/")
-    with fetched_folder(address) as folder, called(folder, shown_address(address)):
+    with (
+        fetched_folder(address, (SETTINGS, TABLE)) as folder,
+        called(folder, shown_address(address)),
+    ):
         return load_features(folder)
 
 

@@ -7,6 +7,7 @@ complete is the last to come, and while files are replaced it says that they are
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,9 @@ from pallor.cohort.remote_file import file_system, tried
 from pallor.errors import ClipError, ClipMissingError, FeatureTableError, UsageError
 
 T = TypeVar("T")
+
+# A store's keys may be anything; none of them shall lead out of a folder here.
+_PLAIN = re.compile(r"[^/\\:\0]+(/[^/\\:\0]+)*")
 
 
 def check_writable(address: str, last: str) -> None:
@@ -95,16 +99,28 @@ def publish(folder: Path, address: str, last: str, owned: Collection[str]) -> in
 
 
 @contextmanager
-def fetched_folder(address: str) -> Iterator[Path]:
-    """Copy the files of a folder at an address into a temporary folder.
+def fetched_folder(address: str, wanted: Collection[str]) -> Iterator[Path]:
+    """Copy files of a folder at an address into a temporary folder.
+
+    Parameters
+    ----------
+    address
+        Of the folder.
+    wanted
+        Names in it, of files or of folders, to copy; the others stay.
 
     Raises
     ------
     FeatureTableError
-        If there is no such folder, or it cannot be read.
+        If there is none of them, the folder cannot be read, or its protocol lists no folders.
     """
+    if not PROTOCOLS[protocol_of(address)].writable:
+        raise FeatureTableError(
+            f"{shown_address(address)}: a web server does not tell what is in a folder: copy it, "
+            "and name the copy"
+        )
     remote = _RemoteFolder(address)
-    names = sorted(remote.names())
+    names = sorted(name for name in remote.names() if _top(name) in wanted)
     if not names:
         raise FeatureTableError(
             f"{shown_address(address)}: there is no such folder: run pallor extract first"
@@ -127,7 +143,7 @@ class _RemoteFolder:
         self._makes_folders = PROTOCOLS[protocol_of(address)].folders
 
     def names(self) -> set[str]:
-        """Return the files that are there, but hidden ones."""
+        """Return the files that are there, but hidden ones and those that no folder can hold."""
 
         def find() -> list[str]:
             self._files.invalidate_cache()
@@ -138,8 +154,7 @@ class _RemoteFolder:
             found = [p.removeprefix(start) for p in self._told(find) if p.startswith(start)]
         except _AbsentError:
             return set()
-        # A store's keys may be anything; none of them shall lead out of a folder here.
-        return {name for name in found if not _hidden(name)}
+        return {name for name in found if _PLAIN.fullmatch(name) and not _hidden(name)}
 
     def put(self, source: Path, name: str) -> int:
         """Copy a file there, see that it arrived, and return its size."""

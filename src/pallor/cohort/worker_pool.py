@@ -116,7 +116,14 @@ class Worker:
         environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._scratch.name)
         environment["PYTHONPATH"] = os.pathsep.join(folder for folder in sys.path if folder)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pallor.cohort.extraction_worker", self._name],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pallor.cohort.extraction_worker",
+                self._name,
+                self._scratch.name,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
