@@ -31,6 +31,7 @@ class _Desk:
         self._busy: set[Worker] = set()
         self._timer: threading.Timer | None = None
         self._unfit: str | None = None
+        self._ended = False
 
     def unfit(self, expected: str, task: str) -> str:
         """Tell what `fitting` tells; a worker may have joined after the start."""
@@ -39,9 +40,11 @@ class _Desk:
                 self._unfit = fitting(expected, task)
             return self._unfit
 
-    def run(self, task: ClipTask, function: str, time_limit_s: float | None) -> bytes:
+    def run(self, task: ClipTask, function: str, time_limit_s: float | None) -> bytes | str:
         """Measure a clip in an idle worker process, or a new one."""
         with self._lock:
+            if self._ended:  # Dask may start a task that is being canceled
+                return "was told to stop"
             if self._timer is not None:
                 self._timer.cancel()
             worker = self._idle.pop() if self._idle else _worker(function, time_limit_s)
@@ -52,7 +55,7 @@ class _Desk:
             with self._lock:
                 self._busy.remove(worker)
                 self._idle.append(worker)
-                self._timer = threading.Timer(_IDLE_S, self.end_idle)
+                self._timer = threading.Timer(0 if self._ended else _IDLE_S, self.end_idle)
                 self._timer.daemon = True
                 self._timer.start()
 
@@ -66,8 +69,9 @@ class _Desk:
             worker.close()
 
     def end(self) -> None:
-        """End all processes; clips at work come to nothing."""
+        """End all processes, and start no more; clips at work come to nothing."""
         with self._lock:
+            self._ended = True
             busy = list(self._busy)
         for worker in busy:
             worker.stop()
@@ -160,10 +164,8 @@ def circumstances(task: ClipTask) -> str:
 
 
 def end_run(run: str) -> None:
-    """End the worker processes of an extraction, those at work, too."""
-    desk = _desks.pop(run, None)
-    if desk is not None:
-        desk.end()
+    """End the worker processes of an extraction, those at work, too, for good."""
+    _desks.setdefault(run, _Desk()).end()
 
 
 def _worker(function: str, time_limit_s: float | None) -> Worker:
