@@ -55,6 +55,13 @@ class Cluster:
         self._said(r"(Starting established connection|Registered to:)")
         return worker
 
+    def tasks(self) -> int:
+        """Count the tasks that the scheduler knows of."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            return client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+
     def end(self) -> None:
         for process in (*self.workers, self.scheduler):
             kill(process)

@@ -171,18 +171,22 @@ def test_a_lost_scheduler_ends_the_run_and_the_rest_is_done_without_it(tmp_path:
 
 
 def test_workers_may_come_late_and_more_of_them(tmp_path: Path) -> None:
-    cohort = texts(tmp_path, {f"{i}.mp4": "slow" for i in range(12)})
+    cohort = texts(tmp_path, {f"{i}.mp4": "slow" for i in range(40)})
     with running(tmp_path, workers=0) as cluster:
+        known: list[int] = []
         late = threading.Timer(2, cluster.add_worker)
         late.start()
 
         def progress(done: int, total: int, clip: str) -> None:
             if done == 2:
                 cluster.add_worker()
+            if done in {1, 12}:
+                known.append(cluster.tasks())
 
         result = on(cluster, cohort, tmp_path / "F", progress=progress)
         late.join()
-    assert result.done == 12
+    assert result.done == 40
+    assert 1 <= min(known) <= max(known) <= 16  # never the whole cohort
 
 
 def test_without_workers_it_ends_after_the_wait(tmp_path: Path) -> None:

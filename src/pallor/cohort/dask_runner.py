@@ -194,6 +194,8 @@ class DaskRunner:
             try:
                 return future.result(timeout=_ANSWER_S)
             except TimeoutError:
+                if future.status == "error":  # the task's own
+                    raise
                 self._look(client)
             except Exception:
                 if client.status != "running" or future.cancelled():
