@@ -241,8 +241,7 @@ def test_stills_are_keyframes_and_traces_may_not_know_theirs():
     assert Frame.from_rgb(np.zeros((4, 4, 3), np.uint8)).keyframe
     assert skin(np.zeros(10)).keyframes.dtype == np.bool_
     builder = TracesBuilder(("a",))
-    builder.add_without_face(0.0)
-    builder.add_without_face(0.1, keyframe=False)
+    builder.add_without_face(np.array([0.0, 0.1]), np.array([True, False]))
     assert builder.build().keyframes.tolist() == [True, False]
 
 

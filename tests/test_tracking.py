@@ -40,6 +40,9 @@ class Scene:
             for f in self.persons.values()
         ]
 
+    def candidates(self, rgb):
+        return self.detect(rgb)
+
     def landmarks(self, _rgb, hint):
         center = (
             np.mean([[hint.x0, hint.y0], [hint.x1, hint.y1]], axis=0)

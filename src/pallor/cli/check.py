@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pallor.cli.blas import one_blas_thread
 from pallor.cli.output import SIMULATED, print_json, say
 
 
@@ -21,6 +22,7 @@ def check(
     Exit status 0 if every clip is usable, 1 if one is not (stderr says why; the others are
     still checked).
     """
+    one_blas_thread()
     from pallor.features.quality import check as check_clip
 
     all_usable = True

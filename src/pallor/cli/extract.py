@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pallor.cli.blas import one_blas_thread
 from pallor.cli.output import comma_list, command_line, progress, say
 
 
@@ -84,6 +85,7 @@ def extract(
 
     Networks need weights: see pallor weights list. Clusters and object stores: docs/cluster.md.
     """
+    one_blas_thread()
     from pallor.cohort.address import shown, without_secrets
     from pallor.cohort.extraction_places import extract_to
     from pallor.cohort.table import read_cohort

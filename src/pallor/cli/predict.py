@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pallor.cli.blas import one_blas_thread
 from pallor.cli.output import NOTICE, SIMULATED, print_json, say
 
 
@@ -36,6 +37,7 @@ def predict(
     A clip that the model cannot serve gets no number but a reason, and exit status 1; the
     others are still estimated.
     """
+    one_blas_thread()
     from pallor.features.settings import backbone_files
     from pallor.models.bundle import load_model
     from pallor.models.prediction import predict as predict_clip

@@ -91,7 +91,9 @@ class Clip:
         self.close()
 
 
-def open_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) -> Clip:
+def open_clip(
+    path: str | os.PathLike[str], limits: ClipLimits | None = None, threads: int | None = None
+) -> Clip:
     """Open a video (MP4, MOV, AVI, MKV, WebM) or a still (PNG, JPEG).
 
     Parameters
@@ -100,6 +102,9 @@ def open_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) ->
         A regular file. Its name and extension play no part.
     limits
         Bounds on size and length; the defaults of :class:`ClipLimits` if None.
+    threads
+        Threads of the decoder, 0 for one a processor. None takes one, and all processors for
+        a stream that is heavy (large frames, high bit rate).
 
     Returns
     -------
@@ -143,7 +148,7 @@ def open_clip(path: str | os.PathLike[str], limits: ClipLimits | None = None) ->
             info, frame = read_still(file, os.fsdecode(path), name, container, limits)
             return Clip(info, [frame], warnings, ExitStack())
         reader = stack.enter_context(
-            VideoReader(file, size, os.fsdecode(path), name, limits, warnings)
+            VideoReader(file, size, os.fsdecode(path), name, limits, warnings, threads)
         )
         return Clip(reader.info, reader.frames(), warnings, stack.pop_all())
 

@@ -25,7 +25,7 @@ class ClipLimits:
     """
 
     max_bytes: int = 4 * 2**30
-    max_duration_s: float = 600.0
+    max_duration_s: float = 1800.0
     max_pixels: int = 3840 * 2160
     max_still_pixels: int = 50_000_000
     max_frames: int = 72_000

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from pallor.video.face_detector import FaceBox, detect_tiled, detect_whole
 from pallor.video.face_model import find_face_model, read_face_model
+from pallor.video.frame import Frame
 from pallor.video.litert import Network
-from pallor.video.warping import warp_square
+from pallor.video.warping import square_bounds, warp_square
 
 __all__ = ["FaceBox", "FaceLandmarker", "Landmarks", "find_face_model"]
 
@@ -37,6 +38,9 @@ MIN_PRESENCE = 0.5
 
 ROI_SCALE = 1.5
 """Side of the mesh network's crop in units of the longer side of the face box."""
+
+Picture = NDArray[np.uint8] | Frame
+"""What faces are looked for in."""
 
 _MESH_SIZE = 256
 _POINTS, _PRESENCE = "Identity", "Identity_1"
@@ -101,7 +105,7 @@ class FaceLandmarker:
             self._detector = Network(archive.read("face_detector.tflite"), threads)
             self._mesh = Network(archive.read("face_landmarks_detector.tflite"), threads)
 
-    def detect(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    def detect(self, picture: Picture) -> list[FaceBox]:
         """Find the faces of a picture, best score first.
 
         What the detector takes for a face counts only if the mesh network finds one there.
@@ -110,10 +114,10 @@ class FaceLandmarker:
 
         Parameters
         ----------
-        rgb
-            ``(h, w, 3)`` uint8, any size.
+        picture
+            A frame, or ``(h, w, 3)`` uint8, any size.
         """
-        rgb = np.ascontiguousarray(rgb)
+        rgb = _whole(picture)
         for look in (detect_whole, detect_tiled):
             boxes = look(self._detector, rgb)
             faces = [box for box in boxes if self.landmarks(rgb, box) is not None]
@@ -121,18 +125,32 @@ class FaceLandmarker:
                 return faces
         return []
 
-    def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
+    def candidates(self, picture: Picture) -> list[FaceBox]:
+        """Find what looks like a face in the picture as a whole, best score first.
+
+        The mesh network is not asked, nor are tiles looked at: a glance, for those who know
+        most of what they will see.
+
+        Parameters
+        ----------
+        picture
+            A frame, or ``(h, w, 3)`` uint8, any size.
+        """
+        return detect_whole(self._detector, _whole(picture))
+
+    def landmarks(self, picture: Picture, hint: FaceBox | Landmarks) -> Landmarks | None:
         """Return the landmarks of the face at ``hint``, None where no face is there.
 
         Parameters
         ----------
-        rgb
-            ``(h, w, 3)`` uint8, any size.
+        picture
+            A frame, of which only the part around the face is converted, or ``(h, w, 3)``
+            uint8; any size.
         hint
             A detection, or the face's landmarks a moment ago.
         """
         to_picture = _crop_matrix(hint)
-        outputs = self._mesh(_crop(rgb, to_picture))
+        outputs = self._mesh(_crop(picture, to_picture))
         score = 1.0 / (1.0 + math.exp(-float(np.clip(outputs[_PRESENCE], -50, 50).item())))
         if score < MIN_PRESENCE:
             return None
@@ -165,5 +183,15 @@ def _crop_matrix(hint: FaceBox | Landmarks) -> NDArray[np.float64]:
     return np.column_stack([linear, offset])
 
 
-def _crop(rgb: NDArray[np.uint8], to_picture: NDArray[np.float64]) -> NDArray[np.float32]:
-    return warp_square(rgb, to_picture, _MESH_SIZE).astype(np.float32) / 255.0
+def _whole(picture: Picture) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(picture.rgb() if isinstance(picture, Frame) else picture)
+
+
+def _crop(picture: Picture, to_picture: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Cut the mesh network's square out of a picture."""
+    if not isinstance(picture, Frame):
+        return warp_square(picture, to_picture, _MESH_SIZE).astype(np.float32) / 255.0
+    x0, y0, x1, y1 = square_bounds(to_picture, _MESH_SIZE, picture.width, picture.height)
+    to_part = to_picture - [[0, 0, x0], [0, 0, y0]]
+    part = picture.rgb((x0, y0, x1, y1))
+    return warp_square(part, to_part, _MESH_SIZE).astype(np.float32) / 255.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,24 @@ class ReducedImage:
     scale: int
 
 
+@dataclass(frozen=True)
+class ReducedStack:
+    """The same part of several frames, as `ReducedImage` has it of one.
+
+    Attributes
+    ----------
+    rgb
+        ``(n, h', w', 3)`` float32.
+    x0, y0, scale
+        As in `ReducedImage`.
+    """
+
+    rgb: NDArray[np.float32]
+    x0: int
+    y0: int
+    scale: int
+
+
 class Picture(Protocol):
     """Where the pixels of a frame come from: a decoded video frame or a still."""
 
@@ -54,12 +72,13 @@ class Picture(Protocol):
         """Opacity ``(h, w)``, 0..255, or None where every pixel is opaque."""
         ...
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Return the upright picture, ``(h, w, 3)`` uint8 gamma-encoded R, G, B."""
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the upright picture or a box inside it, ``(h, w, 3)`` uint8 R, G, B."""
         ...
 
-    def reduced(self, box: Box) -> ReducedImage:
-        """Return the part of the picture that the box (inside it) touches."""
+    @classmethod
+    def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
+        """Return the part that the box (inside the picture) touches, of pictures of one clip."""
         ...
 
     def content(self) -> Iterable[bytes]:
@@ -121,13 +140,19 @@ class Frame:
         """Opacity of a still, ``(h, w)`` uint8; None where every pixel is opaque."""
         return self._picture.alpha
 
-    def rgb(self) -> NDArray[np.uint8]:
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
         """Return the upright picture, ``(h, w, 3)`` uint8 gamma-encoded R, G, B, 0..255.
 
         Matrix and range of the video are honored (:mod:`pallor.video.yuv`). An alpha channel
         changes nothing here: the colors are those stored.
+
+        Parameters
+        ----------
+        box
+            ``(x0, y0, x1, y1)`` inside the picture, the end exclusive: only this part, as it
+            is in the whole. None for everything.
         """
-        return self._picture.rgb()
+        return self._picture.rgb(box)
 
     def reduced(self, box: tuple[float, float, float, float] | None = None) -> ReducedImage:
         """Return a part of the picture in linear precision at the resolution of its color.
@@ -149,18 +174,39 @@ class Frame:
         ReducedImage
             Of shape ``(0, 0, 3)`` where the box and the picture have nothing in common.
         """
-        width, height = self.width, self.height
-        if box is None:
-            return self._picture.reduced((0, 0, width, height))
-        x0, y0 = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
-        x1, y1 = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
-        if x0 >= x1 or y0 >= y1:
-            return ReducedImage(np.empty((0, 0, 3), np.float32), x0, y0, 1)
-        return self._picture.reduced((x0, y0, x1, y1))
+        part = reduced_stack([self], box)
+        return ReducedImage(part.rgb[0], part.x0, part.y0, part.scale)
 
     def content(self) -> Iterable[bytes]:
         """Yield the bytes that :class:`pallor.video.content.ContentHash` reads."""
         return self._picture.content()
+
+
+def reduced_stack(
+    frames: Sequence[Frame], box: tuple[float, float, float, float] | None = None
+) -> ReducedStack:
+    """Return the same part of several frames of one clip; see `Frame.reduced`.
+
+    Many small pictures are converted in one step: what the calls themselves cost is then
+    spent once.
+
+    Parameters
+    ----------
+    frames
+        At least one.
+    box
+        As in `Frame.reduced`.
+    """
+    width, height = frames[0].width, frames[0].height
+    pictures = [frame._picture for frame in frames]
+    stack = type(pictures[0]).stack
+    if box is None:
+        return stack(pictures, (0, 0, width, height))
+    x0, y0 = max(0, math.floor(box[0])), max(0, math.floor(box[1]))
+    x1, y1 = min(width, math.ceil(box[2])), min(height, math.ceil(box[3]))
+    if x0 >= x1 or y0 >= y1:
+        return ReducedStack(np.empty((len(frames), 0, 0, 3), np.float32), x0, y0, 1)
+    return stack(pictures, (x0, y0, x1, y1))
 
 
 class ArrayPicture:
@@ -179,14 +225,19 @@ class ArrayPicture:
         self.alpha = alpha
         self.height, self.width = rgb.shape[:2]
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Return the picture, ``(h, w, 3)``; the array itself, not a copy."""
-        return self._rgb
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the picture or a box of it, ``(h, w, 3)``; the array itself, not a copy."""
+        if box is None:
+            return self._rgb
+        x0, y0, x1, y1 = box
+        return self._rgb[y0:y1, x0:x1]
 
-    def reduced(self, box: Box) -> ReducedImage:
+    @classmethod
+    def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
         """Return the box at full resolution (``scale`` 1)."""
         x0, y0, x1, y1 = box
-        return ReducedImage(self._rgb[y0:y1, x0:x1].astype(np.float32), x0, y0, 1)
+        parts = np.stack([picture._rgb[y0:y1, x0:x1] for picture in pictures])
+        return ReducedStack(parts.astype(np.float32), x0, y0, 1)
 
     def content(self) -> Iterable[bytes]:
         """Yield the size and all RGBA pixels, with the color of transparent pixels as zero.

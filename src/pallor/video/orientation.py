@@ -58,6 +58,16 @@ class Orientation:
             image = image[::-1]
         return np.ascontiguousarray(image)
 
+    def apply_all(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return stored ``(n, h, w, c)`` images upright, contiguous in memory."""
+        if self.transpose:
+            images = images.swapaxes(1, 2)
+        if self.flip_x:
+            images = images[:, :, ::-1]
+        if self.flip_y:
+            images = images[:, ::-1]
+        return np.ascontiguousarray(images)
+
     def box_to_upright(self, box: Box, width: int, height: int) -> Box:
         """Map a box from stored to upright pixels.
 

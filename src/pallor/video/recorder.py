@@ -7,17 +7,18 @@ hence memory does not grow with the length of the clip.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pallor.errors import ClipError, FaceLostError, NoFaceError, NoFramesError, SeveralFacesError
+from pallor.video.ahead import GROUPS_AHEAD, ReadAhead
 from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
 from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
+from pallor.video.face_path import FacePath
 from pallor.video.frame import Frame
 from pallor.video.measure import (
     MIN_TRACE_PIXELS,
@@ -25,7 +26,7 @@ from pallor.video.measure import (
     Box,
     background_boxes,
     face_box,
-    region_means,
+    measure_face,
     region_pixels,
 )
 from pallor.video.recording import InputKind, Recording, Sample
@@ -33,7 +34,16 @@ from pallor.video.region_still import record_region_still
 from pallor.video.regions import label_map
 from pallor.video.sampling import UniformSampler
 from pallor.video.traces import Traces, TracesBuilder
-from pallor.video.tracking import KEYFRAME_INTERVAL_S, FaceTracker, Keyframe, interpolate
+from pallor.video.tracking import (
+    KEYFRAME_INTERVAL_S,
+    MAX_MOVE,
+    FaceTracker,
+    Keyframe,
+    interpolate,
+    is_far,
+    next_interval_s,
+    way,
+)
 
 MIN_FACE_COVERAGE = 0.1
 """A face in a smaller share of the frames than this is refused as ``face_lost``."""
@@ -52,6 +62,8 @@ def record(
     face_model: str | Path | None = None,
     samples: int = 16,
     crops: bool = False,
+    threads: int | None = None,
+    landmark_interval_s: float = KEYFRAME_INTERVAL_S,
 ) -> Recording:
     """Go through a clip once and return what every modality needs.
 
@@ -68,6 +80,12 @@ def record(
         Number of uniformly spaced looks at the full-resolution picture; 0 for none.
     crops
         Whether the samples carry aligned face crops, 224x224.
+    threads
+        Threads of the decoder; see :func:`~pallor.video.clip.open_clip`. Many clips at a time
+        are best given one thread each.
+    landmark_interval_s
+        Longest time between two searches for the landmarks; 0 searches in every frame, which
+        costs more than all the rest together.
 
     Returns
     -------
@@ -80,23 +98,36 @@ def record(
     FaceModelError
         If the landmark model file is absent or altered.
     """
-    with open_clip(path, limits or ClipLimits()) as clip:
+    with open_clip(path, limits, threads) as clip:
         if clip.info.is_still and clip.info.has_alpha:
             return record_region_still(clip, crops)
         landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
-        return _Pass(clip, FaceTracker(landmarker), samples, crops).run()
+        return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
+
+
+AHEAD_BYTES = 16 * 2**20
+"""Decoded frames that may wait between the decoder and the rest, at least one a group."""
 
 
 class _Pass:
     """State of one pass over a clip with a face."""
 
-    def __init__(self, clip: Clip, tracker: FaceTracker, samples: int, crops: bool) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        tracker: FaceTracker,
+        samples: int,
+        crops: bool,
+        landmark_interval_s: float,
+    ) -> None:
         self._clip = clip
         self._tracker = tracker
         self._crops = crops
         self._queue: list[Frame] = []
         self._keyframe: Keyframe | None = None
+        self._longest_s = self._interval_s = landmark_interval_s
         self._background: tuple[Box, ...] = ()
+        self._background_for: Landmarks | None = None
         self._traces = TracesBuilder(NAMES)
         self._sampler: UniformSampler[Sample] | None = (
             UniformSampler(samples, clip.info.duration_s) if samples > 0 else None
@@ -105,87 +136,111 @@ class _Pass:
 
     def run(self) -> Recording:
         """Decode and measure every frame."""
-        for frame in self._clip:
-            self._content.update(frame)
-            self._queue.append(frame)
-            if self._keyframe_is_due(frame):
-                self._flush()
+        with ReadAhead(self._clip, group=self._group()) as frames:
+            for frame in frames:
+                self._content.update(frame)
+                self._queue.append(frame)
+                if self._keyframe_is_due(frame):
+                    self._flush()
         if self._queue:
             self._flush()
         return self._finish()
 
+    def _group(self) -> int:
+        """Return how many frames the decoder may hand over at once."""
+        frame_bytes = 1.5 * self._clip.info.width * self._clip.info.height
+        return int(min(max(AHEAD_BYTES / (GROUPS_AHEAD * frame_bytes), 1), 8))
+
     def _keyframe_is_due(self, frame: Frame) -> bool:
         if self._keyframe is None:
             return True
-        if frame.time_s - self._keyframe.time_s >= KEYFRAME_INTERVAL_S:
+        # Half a frame at 60 a second: time stamps are rounded.
+        if frame.time_s - self._keyframe.time_s >= self._interval_s - 0.008:
             return True
         return len(self._queue) * frame.width * frame.height * 1.5 >= QUEUE_BYTES
 
     def _flush(self) -> None:
         """Find the face in the newest frame, then measure all that waited for it."""
         newest = self._queue[-1]
-        landmarks = self._tracker.locate(newest.rgb(), newest.time_s)
-        keyframe = Keyframe(newest.time_s, landmarks)
-        if landmarks is not None:
+        landmarks = self._tracker.locate(newest, newest.time_s)
+        after = Keyframe(newest.time_s, landmarks)
+        before = self._keyframe or after
+        if landmarks is not None and self._head_has_moved(landmarks):
             self._background = background_boxes(landmarks.points, newest.width, newest.height)
-        for frame in self._queue:
-            before = self._keyframe or keyframe
-            found = interpolate(before, keyframe, frame.time_s)
-            self._measure(frame, found)
-        self._queue.clear()
-        self._keyframe = keyframe
+            self._background_for = landmarks
+        queue, self._queue = self._queue, []
+        self._measure_between(queue, before, after)
+        self._interval_s = next_interval_s(before, after, self._longest_s)
+        self._keyframe = after
 
-    def _measure(self, frame: Frame, landmarks: Landmarks | None) -> None:
-        if landmarks is None:
-            self._traces.add_without_face(frame.time_s, frame.keyframe)
+    def _head_has_moved(self, landmarks: Landmarks) -> bool:
+        """Tell whether the background has to be looked for anew, which makes its trace step."""
+        return self._background_for is None or way(self._background_for, landmarks) > MAX_MOVE
+
+    def _measure_between(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> None:
+        """Measure the frames after one keyframe, up to and with the next."""
+        if len(frames) > 1 and is_far(before, after):
+            middle = (len(frames) - 1) // 2
+            frame = frames[middle]
+            found = self._tracker.look_between(frame, before, after)
+            between = Keyframe(frame.time_s, found)
+            self._measure_between(frames[: middle + 1], before, between)
+            self._measure_between(frames[middle + 1 :], between, after)
             return
-        box = face_box(landmarks.points, frame.width, frame.height)
-        sums = np.zeros((len(NAMES), 3))
-        used = np.zeros(len(NAMES), dtype=np.int64)
-        total = np.zeros(len(NAMES), dtype=np.int64)
-        for part, labels, rgb in self._parts(frame, landmarks, box):
-            part_sums, part_used, part_total = region_means(rgb, labels)
-            keep = _belongs(part)
-            sums[keep] += part_sums[keep]
-            used[keep] += part_used[keep]
-            total[keep] += part_total[keep]
+        time_s = np.array([frame.time_s for frame in frames])
+        coded_alone = np.array([frame.keyframe for frame in frames])
+        lost = before.landmarks is None or after.landmarks is None
+        # Between found and lost only the keyframe itself is known to show the face.
+        seen = len(frames) if not lost else 0 if after.landmarks is None else 1
+        unseen = len(frames) - seen
+        if unseen:
+            self._traces.add_without_face(time_s[:unseen], coded_alone[:unseen])
+        if seen:
+            first = after if lost else before
+            self._measure(frames[unseen:], time_s[unseen:], coded_alone[unseen:], first, after)
+
+    def _measure(
+        self,
+        frames: list[Frame],
+        time_s: NDArray[np.float64],
+        coded_alone: NDArray[np.bool_],
+        before: Keyframe,
+        after: Keyframe,
+    ) -> None:
+        """Measure frames between two keyframes with a face."""
+        path = FacePath.between(before, after, time_s)
+        measured = measure_face(frames, path.anchors, self._background)
         self._traces.add(
-            frame.time_s,
-            sums,
-            used,
-            total,
-            center=landmarks.points.mean(axis=0),
-            size=landmarks.interocular,
+            time_s,
+            measured.sums,
+            measured.used,
+            measured.total,
+            centers=path.centers,
+            sizes=path.sizes,
             min_pixels=MIN_TRACE_PIXELS,
-            keyframe=frame.keyframe,
+            keyframes=coded_alone,
         )
-        if self._sampler is not None and self._sampler.wants(frame.time_s):
-            self._sampler.add(frame.time_s, self._sample(frame, landmarks, box))
+        if self._sampler is None:
+            return
+        for frame in frames:
+            if self._sampler.wants(frame.time_s):
+                landmarks = interpolate(before, after, frame.time_s)
+                if landmarks is not None:
+                    self._sampler.add(frame.time_s, self._sample(frame, landmarks))
 
-    def _parts(
-        self, frame: Frame, landmarks: Landmarks, box: Box
-    ) -> Iterator[tuple[str, NDArray[np.uint8], NDArray[np.float32]]]:
-        """Yield the face and the background boxes at chroma resolution, with their labels."""
-        face = frame.reduced(box.as_tuple())
-        labels = label_map(landmarks.points, face.rgb.shape[:2], face.x0, face.y0, face.scale)
-        yield "face", labels, face.rgb
-        for background in self._background:
-            part = frame.reduced(background.as_tuple())
-            yield "background", _all_background(part.rgb.shape[:2]), part.rgb
-
-    def _sample(self, frame: Frame, landmarks: Landmarks, box: Box) -> Sample:
-        rgb = frame.rgb()
-        face = rgb[box.y0 : box.y1, box.x0 : box.x1]
+    def _sample(self, frame: Frame, landmarks: Landmarks) -> Sample:
+        box = face_box(landmarks.points, frame.width, frame.height)
+        face = frame.rgb(box.as_tuple())
         labels = label_map(landmarks.points, face.shape[:2], box.x0, box.y0, 1.0)
         labels[labels == NAMES.index("background") + 1] = 0
         pixels, clipped = region_pixels(face, labels)
         if self._background:
-            patches = [rgb[b.y0 : b.y1, b.x0 : b.x1].reshape(1, -1, 3) for b in self._background]
+            patches = [frame.rgb(b.as_tuple()).reshape(1, -1, 3) for b in self._background]
             patch = np.concatenate(patches, axis=1)
             more, too_bright = region_pixels(patch, _all_background((1, patch.shape[1])))
             pixels |= more
             clipped |= too_bright
-        crop = align_face(rgb, landmarks) if self._crops else None
+        crop = align_face(frame.rgb(), landmarks) if self._crops else None
         return Sample(frame.time_s, crop, pixels, clipped)
 
     def _finish(self) -> Recording:
@@ -239,12 +294,6 @@ class _Pass:
         coverage = float(present.mean())
         if coverage < MIN_FACE_COVERAGE:
             raise _face_lost(name, present, traces.time_s, coverage)
-
-
-def _belongs(part: str) -> NDArray[np.bool_]:
-    """Return which regions are measured in this part of the picture."""
-    background = np.array([name == "background" for name in NAMES])
-    return background if part == "background" else ~background
 
 
 def _all_background(shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -57,13 +57,14 @@ def record_region_still(clip: Clip, crops: bool = False) -> Recording:
         )
     traces = TracesBuilder((REGION,))
     traces.add(
-        0.0,
-        chosen.sum(axis=0, dtype=np.float64)[None],
-        np.array([len(chosen)]),
-        np.array([len(pixels)]),
-        center=np.full(2, np.nan, dtype=np.float32),
-        size=float("nan"),
+        np.zeros(1),
+        chosen.sum(axis=0, dtype=np.float64)[None, None],
+        np.array([[len(chosen)]]),
+        np.array([[len(pixels)]]),
+        centers=np.full((1, 2), np.nan, dtype=np.float32),
+        sizes=np.full(1, np.nan, dtype=np.float32),
         min_pixels=MIN_PIXELS,
+        keyframes=np.ones(1, np.bool_),
     )
     sample = Sample(
         time_s=0.0,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,33 +182,86 @@ def label_map(
     ValueError
         If the points are not of that shape.
     """
-    import cv2
-
     if points.shape != (N_LANDMARKS, 2):
         raise ValueError(f"landmarks are ({N_LANDMARKS}, 2), not {points.shape}")
     labels = np.zeros(shape, dtype=np.uint8)
-    # OpenCV counts pixel centers at integers; landmarks count pixel edges.
-    local = (points.astype(np.float64) - (x0, y0)) / scale - 0.5
+    local = to_local(points, x0, y0, scale)
     if not np.isfinite(local).all():
         return labels
     _draw_background(labels, local)
-    plan = _plan()
-    corners = local[plan.start] * (1 - plan.share) + local[plan.end] * plan.share
-    fixed = np.rint(corners * (1 << _SHIFT)).astype(np.int32)
-    areas = _signed_areas(corners, plan)
-    for label, region, first_polygon in plan.regions:
-        for number in range(first_polygon, first_polygon + len(region.polygons)):
-            if areas[number] <= 0:
-                continue
-            polygon = [fixed[plan.bounds[number] : plan.bounds[number + 1]]]
-            cv2.fillPoly(labels, polygon, label, cv2.LINE_8, _SHIFT)
-            if region.is_reference:
-                cv2.polylines(labels, polygon, True, 0, 1, cv2.LINE_8, _SHIFT)
-        for center, *rim in region.irises:
-            radius = float(np.hypot(*(local[rim] - local[center]).T).mean())
-            extent = round(IRIS_MARGIN * radius * (1 << _SHIFT))
-            cv2.circle(labels, _fixed(local[center]), extent, 0, -1, cv2.LINE_8, _SHIFT)
+    draw_regions(labels[None], anchors(local)[None])
     return labels
+
+
+def to_local(points: NDArray[Any], x0: float, y0: float, scale: float) -> NDArray[np.float64]:
+    """Map points of a picture to pixels of a part of it as OpenCV counts them.
+
+    Landmarks count pixel edges, OpenCV pixel centers at integers.
+
+    Parameters
+    ----------
+    points
+        ``(..., 2)``, pixels of the full-resolution picture.
+    x0, y0, scale
+        Of the part, as in `label_map`.
+    """
+    local: NDArray[np.float64] = (points.astype(np.float64) - (x0, y0)) / scale - 0.5
+    return local
+
+
+def anchors(points: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the points that the regions are drawn from.
+
+    They are linear in the landmarks: anchors of interpolated landmarks are interpolated
+    anchors, in any system of coordinates.
+
+    Parameters
+    ----------
+    points
+        ``(..., 478, 2)`` landmarks.
+
+    Returns
+    -------
+    ndarray
+        ``(..., anchors, 2)``: corners of polygons, then centers and rims of the irises.
+    """
+    plan = _plan()
+    taken: NDArray[np.float64] = (
+        points[..., plan.start, :] * (1 - plan.share) + points[..., plan.end, :] * plan.share
+    )
+    return taken
+
+
+def draw_regions(labels: NDArray[np.uint8], local: NDArray[np.float64]) -> None:
+    """Draw all regions but the background into label maps.
+
+    Parameters
+    ----------
+    labels
+        ``(n, h, w)``; written to.
+    local
+        ``(n, anchors, 2)``: `anchors` in pixels of the maps (`to_local`); finite.
+    """
+    import cv2
+
+    plan = _plan()
+    fixed = np.rint(local * (1 << _SHIFT)).astype(np.int32)
+    seen_from_the_front = _signed_areas(local, plan) > 0
+    radii = _iris_radii(local, plan)
+    for canvas, corners, visible, radius in zip(
+        labels, fixed, seen_from_the_front.tolist(), radii.tolist(), strict=True
+    ):
+        for label, is_reference, polygons, irises in plan.regions:
+            for number in polygons:
+                if not visible[number]:
+                    continue
+                polygon = [corners[plan.bounds[number] : plan.bounds[number + 1]]]
+                cv2.fillPoly(canvas, polygon, label, cv2.LINE_8, _SHIFT)
+                if is_reference:
+                    cv2.polylines(canvas, polygon, True, 0, 1, cv2.LINE_8, _SHIFT)
+            for number in irises:
+                x, y = corners[plan.iris_centers[number]].tolist()
+                cv2.circle(canvas, (x, y), radius[number], 0, -1, cv2.LINE_8, _SHIFT)
 
 
 def valid_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -244,19 +298,23 @@ def valid_reference_mask(rgb: NDArray[np.float32] | NDArray[np.uint8]) -> NDArra
 
 @dataclass(frozen=True)
 class _Plan:
-    """All corners of all polygons, to be computed in one step."""
+    """All corners of all polygons and all points of the irises, to be computed in one step."""
 
     start: NDArray[np.intp]
     end: NDArray[np.intp]
     share: NDArray[np.float64]
     bounds: tuple[int, ...]
-    """First corner of each polygon, and the end."""
+    """First corner of each polygon, and the end of the last, where the irises begin."""
 
     following: NDArray[np.intp]
     """Index of the next corner of the same polygon."""
 
-    regions: tuple[tuple[int, Region, int], ...]
-    """Label, region, number of its first polygon; in the order of drawing."""
+    iris_centers: tuple[int, ...]
+    rims: NDArray[np.intp]
+    """``(irises, 4)`` indices of the points on the rims."""
+
+    regions: tuple[tuple[int, bool, range, range], ...]
+    """Label, is it a reference, its polygons, its irises; in the order of drawing."""
 
 
 @cache
@@ -267,14 +325,20 @@ def _plan() -> _Plan:
     corners: list[Corner] = []
     following: list[int] = []
     bounds = [0]
+    discs: list[tuple[int, ...]] = []
     regions = []
     for label, region in labelled:
-        regions.append((label, region, len(bounds) - 1))
+        first_polygon, first_disc = len(bounds) - 1, len(discs)
         for polygon in region.polygons:
             first = len(corners)
             corners.extend(polygon)
             following.extend([*range(first + 1, len(corners)), first])
             bounds.append(len(corners))
+        discs.extend(region.irises)
+        polygons, irises = range(first_polygon, len(bounds) - 1), range(first_disc, len(discs))
+        regions.append((label, region.is_reference, polygons, irises))
+    places = len(corners) + np.arange(5 * len(discs)).reshape(-1, 5)
+    corners.extend((index, index, 0.0) for disc in discs for index in disc)
     start, end, share = zip(*corners, strict=True)
     return _Plan(
         np.array(start),
@@ -282,16 +346,26 @@ def _plan() -> _Plan:
         np.array(share)[:, None],
         tuple(bounds),
         np.array(following),
+        tuple(places[:, 0].tolist()),
+        places[:, 1:],
         tuple(regions),
     )
 
 
-def _signed_areas(corners: NDArray[np.float64], plan: _Plan) -> NDArray[np.float64]:
+def _signed_areas(local: NDArray[np.float64], plan: _Plan) -> NDArray[np.float64]:
     """Area of each polygon, positive where it runs clockwise (rows count downward)."""
-    x, y = corners.T
-    cross = x * y[plan.following] - y * x[plan.following]
-    areas: NDArray[np.float64] = np.add.reduceat(cross, plan.bounds[:-1]) / 2
+    x, y = local[:, : plan.bounds[-1], 0], local[:, : plan.bounds[-1], 1]
+    cross = x * y[:, plan.following] - y * x[:, plan.following]
+    areas: NDArray[np.float64] = np.add.reduceat(cross, plan.bounds[:-1], axis=1) / 2
     return areas
+
+
+def _iris_radii(local: NDArray[np.float64], plan: _Plan) -> NDArray[np.int32]:
+    """Radius of the disc to take out for each iris, ``(n, irises)``, in OpenCV's fixed point."""
+    spokes = local[:, plan.rims] - local[:, list(plan.iris_centers), None]
+    radius = IRIS_MARGIN * np.hypot(spokes[..., 0], spokes[..., 1]).mean(axis=-1)
+    fixed: NDArray[np.int32] = np.rint(radius * (1 << _SHIFT)).astype(np.int32)
+    return fixed
 
 
 def _draw_background(labels: NDArray[np.uint8], local: NDArray[np.float64]) -> None:

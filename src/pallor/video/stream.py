@@ -41,6 +41,12 @@ CODECS = frozenset(
 )
 """Decoders that are let loose on a file: what cameras, phones, browsers and laboratories write."""
 
+HEAVY_BIT_RATE = 4_000_000
+"""Bits a second from which decoding is slower than all that is done with the frames."""
+
+HEAVY_PIXELS = 1280 * 720
+"""Pixels of a frame above which it is, whatever the bit rate."""
+
 _KNOWN_FILE_TYPES = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 _HINT = "pallor reads MP4, MOV, AVI, MKV and WebM video, and PNG and JPEG images"
 
@@ -84,6 +90,8 @@ class VideoReader:
         Bounds on size and length.
     warnings
         Receives a :class:`~pallor.errors.TruncatedClipError` after the last frame, if need be.
+    threads
+        Of the decoder; None chooses by the stream.
 
     Raises
     ------
@@ -99,6 +107,7 @@ class VideoReader:
         name: str,
         limits: ClipLimits,
         warnings: list[ClipError],
+        threads: int | None = None,
     ) -> None:
         self._name, self._limits, self._warnings = name, limits, warnings
         self._damaged = 0
@@ -110,6 +119,7 @@ class VideoReader:
             self._stated_s = _stated_duration(self._container, self._stream, self._rate)
             self._timeline = Timeline(self._rate)
             self._check_header()
+            _set_threads(self._stream, self._stated_s, size, threads)
             self._pictures = self._decode()
             self._first = next(self._pictures, None)
             if self._first is None:
@@ -145,8 +155,9 @@ class VideoReader:
         index, last_lasts_s = 0, 0.0
         picture, self._first = self._first, None
         while picture is not None:
-            time_s = self._timeline.place(picture.pts, picture.time_base)
-            last_lasts_s = float((picture.duration or 0) * (picture.time_base or 0))
+            time_base = picture.time_base
+            time_s = self._timeline.place(picture.pts, time_base)
+            last_lasts_s = float((picture.duration or 0) * (time_base or 0))
             if time_s is not None:
                 self._check_length(index, time_s)
                 keyframe = _is_intra(picture)
@@ -314,8 +325,27 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
         raise NotAVideoError(
             f"{name}: the video codec ({codec}) is not read here; convert the clip to H.264 in MP4."
         )
-    stream.thread_type = "AUTO"
     return stream
+
+
+def _set_threads(
+    stream: VideoStream,
+    stated_s: float | None,
+    size: int,
+    threads: int | None,
+) -> None:
+    """Let several threads decode what is heavy for one.
+
+    Threads that decode a light stream cost up to a fifth more processor time in all and do not
+    end sooner, since the rest of a pass is as slow as one of them (`benchmarks/throughput.py`).
+    """
+    context = stream.codec_context
+    if threads is None:
+        bit_rate = context.bit_rate or (8 * size / stated_s if stated_s else HEAVY_BIT_RATE)
+        heavy = context.width * context.height > HEAVY_PIXELS or bit_rate >= HEAVY_BIT_RATE
+        threads = 0 if heavy else 1  # 0: as many as there are processors
+    stream.thread_type = "NONE" if threads == 1 else "AUTO"
+    context.thread_count = threads
 
 
 def _rate(stream: VideoStream) -> float | None:

@@ -57,58 +57,78 @@ class Traces:
 
 
 class TracesBuilder:
-    """Collect region sums frame by frame."""
+    """Collect region sums, several frames at a time."""
 
     def __init__(self, regions: tuple[str, ...]) -> None:
         self._regions = regions
-        self._time_s: list[float] = []
-        self._rgb: list[NDArray[np.float32]] = []
-        self._valid: list[NDArray[np.float32]] = []
-        self._center: list[NDArray[np.float32]] = []
-        self._size: list[float] = []
-        self._keyframes: list[bool] = []
+        self._parts: list[Traces] = []
 
     def add(
         self,
-        time_s: float,
+        time_s: NDArray[np.float64],
         sums: NDArray[np.float64],
         used: NDArray[np.int64],
         total: NDArray[np.int64],
-        center: NDArray[np.float32],
-        size: float,
+        centers: NDArray[np.float32],
+        sizes: NDArray[np.float32],
         min_pixels: int,
-        keyframe: bool = True,
+        keyframes: NDArray[np.bool_],
     ) -> None:
-        """Add a frame with a face: sums over valid pixels, and counts of valid and all."""
-        enough = used >= min_pixels
-        mean = np.full((len(self._regions), 3), np.nan, dtype=np.float32)
-        mean[enough] = sums[enough] / used[enough, None]
-        self._time_s.append(time_s)
-        self._rgb.append(mean)
-        self._valid.append((used / np.maximum(total, 1)).astype(np.float32))
-        self._center.append(center.astype(np.float32))
-        self._size.append(size)
-        self._keyframes.append(keyframe)
+        """Add frames with a face.
 
-    def add_without_face(self, time_s: float, keyframe: bool = True) -> None:
-        """Add a frame in which nothing can be measured."""
-        count = len(self._regions)
-        self._time_s.append(time_s)
-        self._rgb.append(np.full((count, 3), np.nan, dtype=np.float32))
-        self._valid.append(np.zeros(count, dtype=np.float32))
-        self._center.append(np.full(2, np.nan, dtype=np.float32))
-        self._size.append(float("nan"))
-        self._keyframes.append(keyframe)
+        Parameters
+        ----------
+        time_s, keyframes
+            ``(n,)``.
+        sums
+            ``(n, regions, 3)`` over valid pixels.
+        used, total
+            ``(n, regions)`` numbers of valid and of all pixels.
+        centers, sizes
+            ``(n, 2)`` and ``(n,)``; see `Traces`.
+        min_pixels
+            Valid pixels that a mean needs.
+        """
+        mean = np.full(sums.shape, np.nan, dtype=np.float32)
+        enough = used >= min_pixels
+        mean[enough] = sums[enough] / used[enough, None]
+        valid = (used / np.maximum(total, 1)).astype(np.float32)
+        self._add(time_s, mean, valid, centers, sizes, keyframes)
+
+    def add_without_face(self, time_s: NDArray[np.float64], keyframes: NDArray[np.bool_]) -> None:
+        """Add frames in which nothing can be measured, ``(n,)`` each."""
+        n, count = len(time_s), len(self._regions)
+        self._add(
+            time_s,
+            np.full((n, count, 3), np.nan, dtype=np.float32),
+            np.zeros((n, count), dtype=np.float32),
+            np.full((n, 2), np.nan, dtype=np.float32),
+            np.full(n, np.nan, dtype=np.float32),
+            keyframes,
+        )
+
+    def _add(
+        self,
+        time_s: NDArray[np.float64],
+        rgb: NDArray[np.float32],
+        valid: NDArray[np.float32],
+        centers: NDArray[np.float32],
+        sizes: NDArray[np.float32],
+        keyframes: NDArray[np.bool_],
+    ) -> None:
+        self._parts.append(Traces(self._regions, time_s, rgb, valid, centers, sizes, keyframes))
 
     def build(self) -> Traces:
         """Return the traces collected so far."""
-        count, frames = len(self._regions), len(self._time_s)
+        if not self._parts:
+            self.add_without_face(np.zeros(0), np.zeros(0, np.bool_))
+        parts = self._parts
         return Traces(
             regions=self._regions,
-            time_s=np.asarray(self._time_s, dtype=np.float64),
-            rgb=np.asarray(self._rgb, dtype=np.float32).reshape(frames, count, 3),
-            valid=np.asarray(self._valid, dtype=np.float32).reshape(frames, count),
-            face_center=np.asarray(self._center, dtype=np.float32).reshape(frames, 2),
-            face_size=np.asarray(self._size, dtype=np.float32),
-            keyframes=np.asarray(self._keyframes, dtype=np.bool_),
+            time_s=np.concatenate([part.time_s for part in parts]),
+            rgb=np.concatenate([part.rgb for part in parts]),
+            valid=np.concatenate([part.valid for part in parts]),
+            face_center=np.concatenate([part.face_center for part in parts]),
+            face_size=np.concatenate([part.face_size for part in parts]),
+            keyframes=np.concatenate([part.keyframes for part in parts]),
         )

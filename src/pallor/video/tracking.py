@@ -1,7 +1,8 @@
 """The face over time: landmarks on a few keyframes a second, interpolated between.
 
 A landmark call costs more than decoding the frames between two of them, and a face that is
-being recorded moves slowly. So landmarks are looked for once every `KEYFRAME_INTERVAL_S`.
+being recorded moves slowly. So landmarks are looked for twice a second while the face keeps
+still, and up to ten times a second while it moves.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pallor.video.face import FaceBox, Landmarks
+from pallor.video.face import FaceBox, Landmarks, Picture
 from pallor.video.face_detector import overlap
 
-KEYFRAME_INTERVAL_S = 0.4
-"""Time between keyframes. Voluntary head motion lies below 1 Hz for the most part, and
-points that are interpolated over this time follow it; 2.5 landmark calls a second cost less
-than the decoding."""
+KEYFRAME_INTERVAL_S = 0.5
+"""Longest time between keyframes. Voluntary head motion lies below 1 Hz for the most part."""
+
+MIN_KEYFRAME_INTERVAL_S = 0.1
+"""Shortest time between keyframes, however the face moves."""
+
+MAX_MOVE = 0.1
+"""Mean way of the landmarks, in units of the interocular distance, that is interpolated.
+
+Of a swing at 1 Hz whose fastest part goes this far in half a second, the straight line
+between the ends misses 0.04."""
 
 RECHECK_INTERVAL_S = 2.0
 """How often the whole picture is searched although a face is tracked."""
@@ -40,11 +47,15 @@ LARGER_FACE = 1.5
 class Finder(Protocol):
     """What the tracker needs; `FaceLandmarker` is one."""
 
-    def detect(self, rgb: NDArray[np.uint8]) -> list[FaceBox]:
+    def detect(self, picture: Picture) -> list[FaceBox]:
         """Find faces."""
         ...
 
-    def landmarks(self, rgb: NDArray[np.uint8], hint: FaceBox | Landmarks) -> Landmarks | None:
+    def candidates(self, picture: Picture) -> list[FaceBox]:
+        """Find what may be a face, at a glance."""
+        ...
+
+    def landmarks(self, picture: Picture, hint: FaceBox | Landmarks) -> Landmarks | None:
         """Find the landmarks of one face."""
         ...
 
@@ -97,6 +108,44 @@ def interpolate(before: Keyframe, after: Keyframe, time_s: float) -> Landmarks |
     return Landmarks(points, min(first.score, second.score))
 
 
+def way(before: Landmarks, after: Landmarks) -> float:
+    """Return how far the landmarks moved on average, in units of the interocular distance."""
+    step = np.hypot(*(after.points - before.points).T).mean()
+    return float(step) / max(before.interocular, after.interocular, 1e-6)
+
+
+def next_interval_s(before: Keyframe, after: Keyframe, longest_s: float) -> float:
+    """Return the time to the keyframe after ``after``: the shorter, the faster the face moves.
+
+    At constant speed the face goes half of `MAX_MOVE` in it.
+
+    Parameters
+    ----------
+    before, after
+        The last two keyframes.
+    longest_s
+        What is returned for a face that keeps still, or is not there.
+    """
+    if before.landmarks is None or after.landmarks is None or after.time_s <= before.time_s:
+        return longest_s
+    speed = way(before.landmarks, after.landmarks) / (after.time_s - before.time_s)
+    wanted = 0.5 * MAX_MOVE / max(speed, 1e-9)
+    return min(max(wanted, MIN_KEYFRAME_INTERVAL_S), longest_s)
+
+
+def is_far(before: Keyframe, after: Keyframe) -> bool:
+    """Tell whether a look between two keyframes is needed.
+
+    It is where the face moved by more than `MAX_MOVE`, came or went, unless they are so close
+    that `MIN_KEYFRAME_INTERVAL_S` would not be kept.
+    """
+    if after.time_s - before.time_s < 2 * MIN_KEYFRAME_INTERVAL_S:
+        return False
+    if before.landmarks is None or after.landmarks is None:
+        return before.landmarks is not after.landmarks
+    return way(before.landmarks, after.landmarks) > MAX_MOVE
+
+
 class FaceTracker:
     """Follows one face through the keyframes of a clip.
 
@@ -126,57 +175,75 @@ class FaceTracker:
         self.max_faces = 0
         self.larger_face_seen = False
 
-    def locate(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def locate(self, picture: Picture, time_s: float) -> Landmarks | None:
         """Return the landmarks of the tracked face in this picture, None without a face.
 
         Parameters
         ----------
-        rgb
-            ``(h, w, 3)`` uint8.
+        picture
+            The frame, or its ``(h, w, 3)`` uint8.
         time_s
             Presentation time in seconds, not earlier than in the call before.
         """
-        found = self._follow(rgb, time_s)
+        found = self._follow(picture, time_s)
         if found is None:
-            found = self._acquire(rgb, time_s)
+            found = self._acquire(picture, time_s)
         elif time_s - self._checked_s >= RECHECK_INTERVAL_S:
-            self._recheck(rgb, time_s, found)
+            self._recheck(picture, time_s, found)
         if found is not None:
             self._last, self._last_time_s = found, time_s
         return found
 
-    def _follow(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def look_between(self, picture: Picture, before: Keyframe, after: Keyframe) -> Landmarks | None:
+        """Return the landmarks of the tracked face in a picture between two keyframes.
+
+        Parameters
+        ----------
+        picture
+            The frame, or its ``(h, w, 3)`` uint8.
+        before, after
+            Keyframes of this tracker; at least one has a face.
+        """
+        known = before.landmarks or after.landmarks
+        if known is None:
+            return None
+        found = self._finder.landmarks(picture, known)
+        return found if found is not None and _plausible(found, known) else None
+
+    def _follow(self, picture: Picture, time_s: float) -> Landmarks | None:
         if self._last is None or time_s - self._last_time_s > MAX_TRACK_GAP_S:
             return None
-        found = self._finder.landmarks(rgb, self._last)
+        found = self._finder.landmarks(picture, self._last)
         return found if found is not None and _plausible(found, self._last) else None
 
-    def _acquire(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks | None:
+    def _acquire(self, picture: Picture, time_s: float) -> Landmarks | None:
         self._checked_s = time_s
-        faces = [face for box in self._finder.detect(rgb) if (face := self._confirm(rgb, box))]
+        faces = [
+            face for box in self._finder.detect(picture) if (face := self._confirm(picture, box))
+        ]
         self.max_faces = max(self.max_faces, len(faces))
         if self._last is not None and self.max_faces > 1:
             last = self._last
             faces = [face for face in faces if overlap(face.box, last.box) > 0]
         return max(faces, key=_size, default=None)
 
-    def _confirm(self, rgb: NDArray[np.uint8], box: FaceBox) -> Landmarks | None:
+    def _confirm(self, picture: Picture, box: FaceBox) -> Landmarks | None:
         # The second look starts from the landmarks of the first, as all later ones will: a
         # false face rarely survives it, and the first keyframe gets the same kind of crop as
         # the others, so that the points do not step when tracking begins.
-        first = self._finder.landmarks(rgb, box)
+        first = self._finder.landmarks(picture, box)
         if first is None or first.score < MIN_NEW_PRESENCE:
             return None
-        second = self._finder.landmarks(rgb, first)
+        second = self._finder.landmarks(picture, first)
         believed = second is not None and second.score >= MIN_NEW_PRESENCE
         return second if believed else None
 
-    def _recheck(self, rgb: NDArray[np.uint8], time_s: float, tracked: Landmarks) -> None:
+    def _recheck(self, picture: Picture, time_s: float, tracked: Landmarks) -> None:
         self._checked_s = time_s
         others = [
             face
-            for box in self._finder.detect(rgb)
-            if not _same(box, tracked) and (face := self._confirm(rgb, box))
+            for box in self._finder.candidates(picture)
+            if not _same(box, tracked) and (face := self._confirm(picture, box))
         ]
         self.max_faces = max(self.max_faces, 1 + len(others))
         if any(_size(face) > LARGER_FACE * _size(tracked) for face in others):

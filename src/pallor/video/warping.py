@@ -47,3 +47,24 @@ def warp_square(
     if finer > 1:
         square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(square, dtype=np.uint8)
+
+
+def square_bounds(
+    to_picture: NDArray[np.float64], size: int, width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Return the box of a picture that `warp_square` looks at, at least one pixel.
+
+    Parameters
+    ----------
+    to_picture, size
+        As for `warp_square`.
+    width, height
+        Of the picture; the box is cut there.
+    """
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]], np.float64)
+    x, y = (corners @ to_picture.T).T
+    # Bilinear sampling looks one pixel further.
+    x0, y0 = math.floor(x.min()) - 2, math.floor(y.min()) - 2
+    x1, y1 = math.ceil(x.max()) + 2, math.ceil(y.max()) + 2
+    x0, y0 = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
+    return x0, y0, min(max(x1, x0 + 1), width), min(max(y1, y0 + 1), height)

@@ -15,15 +15,15 @@ Source of the equations: Recommendations ITU-R BT.601-7, BT.709-6, BT.2020-2; IT
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.video.frame import ReducedImage
+from pallor.video.frame import ReducedStack
 from pallor.video.orientation import Box, Orientation
 
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ LAYOUTS: dict[str, Layout] = {
 """Formats whose planes are read as they are; anything else goes through swscale first."""
 
 
+Planes = tuple[NDArray[Any], tuple[NDArray[Any], ...]]
+"""Luma and chroma as stored."""
+
+
 @lru_cache(maxsize=64)
 def affine(matrix: int, full_range: bool, bits: int = 8, shift: int = 0) -> NDArray[np.float32]:
     """Return the 3 x 4 matrix that takes ``(Y, U, V, 1)`` as stored to R, G, B in 0..255.
@@ -178,60 +182,77 @@ class VideoPicture:
     def __init__(self, frame: av.VideoFrame, orientation: Orientation) -> None:
         self._frame = frame
         self._orientation = orientation
+        self._own_planes: Planes | None = None
         self.width, self.height = orientation.size(frame.width, frame.height)
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Return the upright picture, chroma interpolated bilinearly."""
-        import cv2
-
+    def rgb(self, box: Box | None = None) -> NDArray[np.uint8]:
+        """Return the upright picture or a box of it, chroma interpolated bilinearly."""
         frame, layout = _planar(self._frame)
+        if box is None:
+            box = (0, 0, self.width, self.height)
+        x0, y0, x1, y1 = self._orientation.box_to_stored(box, frame.width, frame.height)
         if layout is None:
-            return self._orientation.apply(_packed_rgb(frame))
-        luma, chroma = _planes(frame, layout)
-        size = (frame.width, frame.height)
-        samples: list[Any] = [luma]
-        for plane in chroma:
-            whole = plane.shape[:2] == luma.shape
-            samples.append(
-                plane if whole else cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
-            )
-        stored = samples[0] if layout.gray else cv2.merge(samples)
-        matrix = _matrix(frame, layout)
-        if layout.bits > 8:
-            rgb = cv2.transform(stored.astype(np.float32), matrix)
-            return self._orientation.apply(np.clip(np.rint(rgb), 0, 255).astype(np.uint8))
-        # On 8-bit input OpenCV computes in float, rounds and saturates.
-        return self._orientation.apply(np.asarray(cv2.transform(stored, matrix), np.uint8))
+            return self._orientation.apply(_packed_rgb(frame)[y0:y1, x0:x1])
+        # Whole chroma samples, and one more on each side for the interpolation.
+        step_x, step_y = layout.step_x, layout.step_y
+        left, top = max(0, x0 // step_x - 1) * step_x, max(0, y0 // step_y - 1) * step_y
+        right = min(frame.width, (-(-x1 // step_x) + 1) * step_x)
+        bottom = min(frame.height, (-(-y1 // step_y) + 1) * step_y)
+        luma, chroma = self._planes(frame, layout)
+        part = luma[top:bottom, left:right]
+        columns = slice(left // step_x, -(-right // step_x))
+        rows = slice(top // step_y, -(-bottom // step_y))
+        rgb = _full_rgb(
+            part, [plane[rows, columns] for plane in chroma], _matrix(frame, layout), layout
+        )
+        return self._orientation.apply(rgb[y0 - top : y1 - top, x0 - left : x1 - left])
 
-    def reduced(self, box: Box) -> ReducedImage:
+    @classmethod
+    def stack(cls, pictures: Sequence[Self], box: Box) -> ReducedStack:
         """Return the blocks that the box touches, each the mean of its pixels."""
-        import cv2
-
-        frame, layout = _planar(self._frame)
+        if len({picture._coding() for picture in pictures}) > 1:  # a stream may change on its way
+            single = [cls.stack([picture], box) for picture in pictures]
+            rgb = np.concatenate([part.rgb for part in single])
+            return ReducedStack(rgb, single[0].x0, single[0].y0, single[0].scale)
+        frames = [_planar(picture._frame) for picture in pictures]
+        frame, layout = frames[0]
         scale = 1 if layout is None else layout.scale
         if frame.width < scale or frame.height < scale:  # not one whole block
-            frame, layout, scale = self._frame, None, 1
+            frames = [(picture._frame, None) for picture in pictures]
+            (frame, layout), scale = frames[0], 1
+        orientation = pictures[0]._orientation
         columns, rows = frame.width // scale, frame.height // scale
-        x0, y0, x1, y1 = self._orientation.box_to_stored(box, frame.width, frame.height)
+        x0, y0, x1, y1 = orientation.box_to_stored(box, frame.width, frame.height)
         x0, y0 = x0 // scale, y0 // scale
         x1, y1 = min(columns, -(-x1 // scale)), min(rows, -(-y1 // scale))
         stored_box = (x0 * scale, y0 * scale, x1 * scale, y1 * scale)
         if x0 >= x1 or y0 >= y1:  # only in the incomplete block at the end
-            rgb = np.empty((0, 0, 3), np.float32)
+            rgb = np.empty((len(frames), 0, 0, 3), np.float32)
         elif layout is None:
-            rgb = _packed_rgb(frame)[y0:y1, x0:x1].astype(np.float32)
+            parts = [_packed_rgb(each)[y0:y1, x0:x1] for each, _ in frames]
+            rgb = np.stack(parts).astype(np.float32)
         else:
-            luma, chroma = _planes(frame, layout)
-            size = (x1 - x0, y1 - y0)
-            step_x, step_y = layout.step_x, layout.step_y
-            samples = [
-                _block_means(luma, stored_box, 1, 1, size),
-                *(_block_means(plane, stored_box, step_x, step_y, size) for plane in chroma),
+            planes = [
+                picture._planes(each, layout)
+                for picture, (each, _) in zip(pictures, frames, strict=True)
             ]
-            merged = samples[0] if layout.gray else cv2.merge(samples)
-            rgb = np.asarray(cv2.transform(merged, _matrix(frame, layout)), np.float32)
-        left, top, _, _ = self._orientation.box_to_upright(stored_box, frame.width, frame.height)
-        return ReducedImage(self._orientation.apply(rgb), left, top, scale)
+            rgb = _converted(planes, layout, _matrix(frame, layout), stored_box)
+        left, top, _, _ = orientation.box_to_upright(stored_box, frame.width, frame.height)
+        return ReducedStack(orientation.apply_all(rgb), left, top, scale)
+
+    def _planes(self, frame: av.VideoFrame, layout: Layout) -> Planes:
+        """Return the planes of the frame, or of the one it was reformatted to."""
+        if frame is not self._frame:
+            return _planes(frame, layout)
+        if self._own_planes is None:  # views, hence kept at no cost
+            self._own_planes = _planes(frame, layout)
+        return self._own_planes
+
+    def _coding(self) -> tuple[object, ...]:
+        """Return what frames that are converted together have in common."""
+        frame = self._frame
+        size = (frame.width, frame.height)
+        return (*size, frame.format.name, frame.color_range, frame.colorspace, self._orientation)
 
     def content(self) -> Iterable[bytes]:
         """Yield size, format and a regular subsample of the planes as stored."""
@@ -241,7 +262,7 @@ class VideoPicture:
         if layout is None:
             yield _packed_rgb(frame)[::HASH_STEP, ::HASH_STEP].tobytes()
             return
-        luma, chroma = _planes(frame, layout)
+        luma, chroma = self._planes(frame, layout)
         for plane in (luma, *chroma):
             yield plane[::HASH_STEP, ::HASH_STEP].tobytes()
 
@@ -278,7 +299,7 @@ def _matrix(frame: av.VideoFrame, layout: Layout) -> NDArray[np.float32]:
     return np.column_stack([result[:, 0], offset]).astype(np.float32)
 
 
-def _planes(frame: av.VideoFrame, layout: Layout) -> tuple[NDArray[Any], tuple[NDArray[Any], ...]]:
+def _planes(frame: av.VideoFrame, layout: Layout) -> Planes:
     """Return views of luma ``(h, w)`` and of the two chroma planes, without their padding."""
     count = 1 if layout.gray else 2 if layout.interleaved else 3
     luma, *rest = (
@@ -295,25 +316,68 @@ def _planes(frame: av.VideoFrame, layout: Layout) -> tuple[NDArray[Any], tuple[N
     return luma, tuple(plane[:rows, :columns] for plane in rest)
 
 
-def _block_means(
-    plane: NDArray[Any], box: Box, step_x: int, step_y: int, size: tuple[int, int]
+def _full_rgb(
+    luma: NDArray[Any], chroma: Sequence[NDArray[Any]], matrix: NDArray[np.float32], layout: Layout
+) -> NDArray[np.uint8]:
+    """Convert planes to R, G, B at the resolution of the luma."""
+    import cv2
+
+    rows, columns = luma.shape
+    samples: list[Any] = [luma]
+    for plane in chroma:
+        if plane.shape != luma.shape:
+            # An odd size ends within a chroma sample: enlarge whole samples, then cut.
+            size = (plane.shape[1] * layout.step_x, plane.shape[0] * layout.step_y)
+            plane = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)[:rows, :columns]
+        samples.append(plane)
+    stored = samples[0] if layout.gray else cv2.merge(samples)
+    if layout.bits > 8:
+        rgb = cv2.transform(stored.astype(np.float32), matrix)
+        return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+    # On 8-bit input OpenCV computes in float, rounds and saturates.
+    return np.asarray(cv2.transform(stored, matrix), np.uint8)
+
+
+def _converted(
+    planes: Sequence[Planes], layout: Layout, matrix: NDArray[np.float32], box: Box
 ) -> NDArray[np.float32]:
-    """Average a plane over the blocks of a box.
+    """Return the blocks of a box, ``(n, rows, columns, 3)``; all frames are coded alike."""
+    import cv2
+
+    scale = layout.scale
+    columns, rows = (box[2] - box[0]) // scale, (box[3] - box[1]) // scale
+    size = (columns, len(planes) * rows)
+    samples = [_block_means([luma for luma, _ in planes], box, 1, 1, size)]
+    if not layout.gray:
+        for which in (0, 1):
+            plane = [chroma[which] for _, chroma in planes]
+            samples.append(_block_means(plane, box, layout.step_x, layout.step_y, size))
+    merged = samples[0] if layout.gray else cv2.merge(samples)
+    rgb = np.asarray(cv2.transform(merged, matrix), np.float32)
+    return rgb.reshape(len(planes), rows, columns, 3)
+
+
+def _block_means(
+    planes: Sequence[NDArray[Any]], box: Box, step_x: int, step_y: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Average one plane of each frame over the blocks of a box, one frame below the other.
 
     Parameters
     ----------
-    plane
+    planes
         Samples, one for ``step_x`` x ``step_y`` pixels.
     box
         In full-resolution pixels, made of whole blocks.
     size
-        Columns and rows of blocks in the box.
+        Columns and rows of blocks in all the boxes.
     """
     import cv2
 
     x0, y0, x1, y1 = box
-    part = plane[y0 // step_y : y1 // step_y, x0 // step_x : x1 // step_x].astype(np.float32)
-    if part.shape == (size[1], size[0]):
-        return part
-    # In float, because the mean of 8-bit samples would be rounded to 8 bits.
-    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.float32)
+    rows, columns = slice(y0 // step_y, y1 // step_y), slice(x0 // step_x, x1 // step_x)
+    parts = np.concatenate([plane[rows, columns] for plane in planes]).astype(np.float32)
+    if parts.shape == (size[1], size[0]):
+        return parts
+    # In float, because the mean of 8-bit samples would be rounded to 8 bits. No block reaches
+    # from one frame into the next, for a box is made of whole blocks.
+    return np.asarray(cv2.resize(parts, size, interpolation=cv2.INTER_AREA), np.float32)
