@@ -24,6 +24,9 @@ def fake(task: ClipTask) -> ClipOutcome:
         raise ZeroDivisionError("oh\nno")
     if text == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
+    if text == "parent":  # as if the memory of the whole machine had run out
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(5)
     if text == "print":
         print("noise on stdout", flush=True)  # noqa: T201
     if text == "hang":

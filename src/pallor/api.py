@@ -22,7 +22,9 @@ def extract(
     output: str | Path | None = None,
     *,
     modalities: Sequence[str] | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    wait_s: float = 600.0,
     progress: Progress | None = None,
     **settings: Any,
 ) -> pd.DataFrame:
@@ -31,14 +33,18 @@ def extract(
     Parameters
     ----------
     cohort
-        Path of the cohort table, CSV or Parquet.
+        Path or address (``s3://...``) of the cohort table, CSV or Parquet.
     output
-        Folder of the feature table, kept for later and for resuming; without it nothing is
-        left on disk.
+        Folder of the feature table, kept for later and for resuming, or its address; without
+        it nothing is left on disk.
     modalities
         Names of modalities; by default color and, where a clip allows it, pulse.
     workers
-        Processes.
+        Processes of this machine; 1 by default.
+    scheduler
+        Address of a Dask scheduler (``tcp://HOST:PORT``) whose workers measure instead.
+    wait_s
+        Longest time without any worker of the scheduler.
     progress
         Called with ``(done, total, clip)``.
     **settings
@@ -55,10 +61,13 @@ def extract(
     ------
     CohortError
         If the table has problems; the message lists them all.
+    FeatureTableError
+        If the output cannot be written, or the scheduler cannot be used; finished clips are
+        kept.
     """
     from tempfile import TemporaryDirectory
 
-    from pallor.cohort.extraction import extract as extract_cohort
+    from pallor.cohort.extraction_places import extract_to
     from pallor.cohort.feature_table import load_features
     from pallor.cohort.table import read_cohort
     from pallor.features.settings import FeatureSettings
@@ -66,16 +75,17 @@ def extract(
     choices = FeatureSettings(**settings)
     read = read_cohort(cohort)
     with TemporaryDirectory(prefix="pallor-") as scratch:
-        folder = Path(output) if output is not None else Path(scratch) / "features"
-        extract_cohort(
+        result = extract_to(
             read,
-            folder,
+            output if output is not None else Path(scratch) / "features",
             modalities=modalities,
             workers=workers,
+            scheduler=scheduler,
+            wait_s=wait_s,
             progress=progress,
             settings=choices,
         )
-        return load_features(folder)
+        return load_features(result.table.parent)
 
 
 @dataclass(frozen=True)
@@ -123,7 +133,7 @@ def evaluate(table: pd.DataFrame | str | Path, **options: Any) -> EvaluationResu
     Parameters
     ----------
     table
-        A feature table, or the path of one; a cohort table gives the baselines alone.
+        A feature table, or its path or address; a cohort table gives the baselines alone.
     **options
         As in :func:`pallor.evaluation.protocol.evaluate`: ``group``, ``modalities``,
         ``regressors``, ``folds``, ``repeats``, ``seed``, ``quick``, ``workers``.
@@ -131,7 +141,7 @@ def evaluate(table: pd.DataFrame | str | Path, **options: Any) -> EvaluationResu
     from pallor.cohort.feature_table import read_table
     from pallor.evaluation.protocol import evaluate as evaluate_table
 
-    frame = read_table(Path(table)) if isinstance(table, str | Path) else table
+    frame = read_table(table) if isinstance(table, str | Path) else table
     return EvaluationResult(evaluate_table(frame, **options))
 
 
@@ -189,7 +199,7 @@ def train(table: pd.DataFrame | str | Path, **options: Any) -> TrainedModel:
     Parameters
     ----------
     table
-        A feature table, or the path of one.
+        A feature table, or its path or address.
     **options
         As in :func:`pallor.models.training.train`: ``regressor``, ``modalities``,
         ``demographics``, ``coverage``, ``seed``, ``quick``.
@@ -197,7 +207,7 @@ def train(table: pd.DataFrame | str | Path, **options: Any) -> TrainedModel:
     from pallor.cohort.feature_table import load_features
     from pallor.models.training import train as train_model
 
-    frame = load_features(Path(table)) if isinstance(table, str | Path) else table
+    frame = load_features(table) if isinstance(table, str | Path) else table
     return TrainedModel(train_model(frame, **options))
 
 

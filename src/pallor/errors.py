@@ -124,6 +124,12 @@ class StillImageError(ClipError):
     code = "still_image"
 
 
+class FetchError(ClipError):
+    """A clip at an address could not be fetched: network, access, or a package that lacks."""
+
+    code = "fetch_failed"
+
+
 class OutsideModelError(ClipError):
     """The clip or the person lies outside what the model was trained on."""
 

@@ -34,10 +34,11 @@ class Protocol(StrEnum):
 
 def evaluate(
     features: Annotated[
-        Path,
+        str,
         typer.Argument(
             metavar="FEATURES",
-            help="Folder of a feature table; or a cohort table, for the baselines alone.",
+            help="Folder of a feature table, or its address (s3://...); or a cohort table, for "
+            "the baselines alone.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path(

@@ -12,10 +12,16 @@ from pallor.cli.output import comma_list, command_line, progress, say
 
 
 def extract(
-    table: Annotated[Path, typer.Argument(metavar="COHORT", help="Cohort table, CSV or Parquet.")],
+    table: Annotated[
+        str,
+        typer.Argument(
+            metavar="COHORT",
+            help="Cohort table, CSV or Parquet; a path, or an address such as s3://bucket/c.csv.",
+        ),
+    ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder of the feature table.")
-    ] = Path("features"),
+        str, typer.Option("--output", "-o", help="Folder of the feature table, or its address.")
+    ] = "features",
     modalities: Annotated[
         str,
         typer.Option(
@@ -23,7 +29,28 @@ def extract(
             "or auto: color and, where a clip allows it, pulse."
         ),
     ] = "auto",
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine; 2 by default.", show_default=False),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Dask scheduler whose workers measure instead: tcp://HOST:PORT or tls://HOST:PORT.",
+        ),
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Longest time without any Dask worker."),
+    ] = 600.0,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder to work in where the output is an address; in the cache by default.",
+        ),
+    ] = None,
     samples: Annotated[
         int, typer.Option(min=1, max=1024, help="Frames looked at, evenly over the clip.")
     ] = 16,
@@ -56,10 +83,11 @@ def extract(
     read = done + failed is printed at the end. Run again, and only what is missing is done.
     Exit status 0 if anything was extracted, 1 if nothing was.
 
-    Networks need weights: see pallor weights list.
+    Networks need weights: see pallor weights list. Clusters and object stores: docs/cluster.md.
     """
     one_blas_thread()
-    from pallor.cohort.extraction import extract as extract_cohort
+    from pallor.cohort.address import shown, without_secrets
+    from pallor.cohort.extraction_places import extract_to
     from pallor.cohort.table import read_cohort
     from pallor.features.settings import FeatureSettings, backbone_files, named_values
 
@@ -73,21 +101,25 @@ def extract(
     for note in cohort.notes:
         say(f"note: {note}")
     with progress("extracting") as report:
-        result = extract_cohort(
+        result = extract_to(
             cohort,
             output,
+            workers=2 if workers is None and scheduler is None else workers,
+            scheduler=scheduler,
+            wait_s=wait,
+            work=work,
+            say=say,
             modalities=None if modalities == "auto" else comma_list(modalities),
-            workers=workers,
             progress=report,
             overwrite=overwrite,
             samples=samples,
             settings=settings,
-            command=command_line(),
+            command=without_secrets(command_line()),
         )
     for failure in result.failures[:10]:
         say(f"pallor: {failure.text}")
     if result.failed > 10:
-        say(f"pallor: and {result.failed - 10} more, in {output / 'failures.csv'}")
-    typer.echo(f"{output}: read {result.read} = done {result.done} + failed {result.failed}")
+        say(f"pallor: and {result.failed - 10} more, in {shown(output).rstrip('/')}/failures.csv")
+    typer.echo(f"{shown(output)}: read {result.read} = done {result.done} + failed {result.failed}")
     if result.done == 0:
         raise typer.Exit(1)

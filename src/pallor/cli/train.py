@@ -11,7 +11,9 @@ from pallor.cli.output import NOTICE, SIMULATED, comma_list, progress, say
 
 
 def train(
-    features: Annotated[Path, typer.Argument(metavar="FEATURES", help="Feature table's folder.")],
+    features: Annotated[
+        str, typer.Argument(metavar="FEATURES", help="Feature table's folder, or its address.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
         "model.pallor"
     ),

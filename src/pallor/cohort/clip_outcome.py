@@ -35,7 +35,7 @@ class ClipTask:
     participant_id, clip
         As in the cohort table.
     path
-        Where the file is.
+        Where the file is: a path, or an address.
     modalities
         Names of modalities, in the order of the registry.
     only_defined
@@ -102,7 +102,9 @@ class ClipOutcome:
     failure
         Why there is no measurement; None where there is one.
     file_size, file_mtime_ns
-        Of the file when it was measured.
+        Of the file when it was measured; an address has no time.
+    file_mark
+        Of an address: what its server says that changes with the content, empty if nothing.
     frames
         Modality to the embeddings of its frames, ``(frames, d)`` float32; empty unless kept.
     frame_time_s
@@ -115,6 +117,7 @@ class ClipOutcome:
     failure: ClipFailure | None = None
     file_size: int = -1
     file_mtime_ns: int = -1
+    file_mark: str = ""
     frames: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     frame_time_s: NDArray[np.float64] | None = None
 
@@ -141,6 +144,7 @@ def encode(outcome: ClipOutcome) -> bytes:
         "failure": None if outcome.failure is None else asdict(outcome.failure),
         "file_size": outcome.file_size,
         "file_mtime_ns": outcome.file_mtime_ns,
+        "file_mark": outcome.file_mark,
     }
     arrays: dict[str, NDArray[Any]] = {
         "meta": _as_bytes(json.dumps(meta)),
@@ -182,6 +186,7 @@ def decode(data: bytes) -> ClipOutcome:
             None if meta["failure"] is None else ClipFailure(**meta["failure"]),
             int(meta["file_size"]),
             int(meta["file_mtime_ns"]),
+            str(meta.get("file_mark", "")),  # absent where an earlier version wrote it
             frames,
             times,
         )

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+from pallor.cohort.address import is_address
 from pallor.cohort.atomic import write_bytes
 from pallor.cohort.clip_outcome import (
     ClipOutcome,
@@ -46,10 +47,17 @@ class ClipStore:
         """Return the outcome of a task if it is stored and still describes the file.
 
         A file of the same size and time is the same; of another time, if it has the same
-        hash. A stored outcome that is damaged counts as absent.
+        hash. At an address a file is the same if its size and what its server gives as mark
+        are. A stored outcome that is damaged counts as absent.
         """
         outcome = self.load(task)
-        return outcome if outcome and _is_unchanged(Path(task.path), outcome) else None
+        if outcome is None:
+            return None
+        if is_address(task.path):
+            from pallor.cohort.fetched_clip import is_unchanged
+
+            return outcome if is_unchanged(task.path, outcome) else None
+        return outcome if _is_unchanged(Path(task.path), outcome) else None
 
     def load(self, task: ClipTask) -> ClipOutcome | None:
         """Return the stored outcome of a task, whatever became of the file since."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pallor._version import __version__
+from pallor.cohort.address import is_address, shown
 from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome, ClipTask
 from pallor.cohort.clip_store import ClipStore, clip_key
 from pallor.cohort.extraction_record import (
@@ -49,6 +50,7 @@ MakeRunner = Callable[[], AbstractContextManager[ClipRunner]]
 """Opens a runner; leaving its context ends all its work."""
 
 FORMAT = 1
+_ASKING = 16
 
 
 @dataclass(frozen=True)
@@ -231,13 +233,13 @@ def _tasks(
             clip_key(person, clip),
             person,
             clip,
-            str(path.absolute()),
+            place,
             names,
             auto,
             samples,
             settings,
         )
-        for person, clip, path in zip(people, clips, cohort.clip_paths(), strict=True)
+        for person, clip, place in zip(people, clips, cohort.clip_places(), strict=True)
     ]
 
 
@@ -266,7 +268,7 @@ def _run(
 ) -> tuple[dict[str, ClipFailure], int]:
     """Measure what is not stored; return the failures by key, and how many were stored."""
     report: Progress = progress if progress is not None else lambda _done, _total, _clip: None
-    pending = [task for task in tasks if store.get(task) is None]
+    pending = _not_stored(tasks, store)
     resumed = len(tasks) - len(pending)
     failures: dict[str, ClipFailure] = {}
     if resumed:
@@ -281,8 +283,20 @@ def _run(
             else:
                 store.put(outcome)
             read += 1
-            report(read, len(tasks), outcome.task.clip)
+            report(read, len(tasks), shown(outcome.task.clip))
     return failures, resumed
+
+
+def _not_stored(tasks: list[ClipTask], store: ClipStore) -> list[ClipTask]:
+    """Return the tasks that are still to be done."""
+    if not any(is_address(task.path) for task in tasks):
+        return [task for task in tasks if store.get(task) is None]
+    from concurrent.futures import ThreadPoolExecutor
+
+    # A server is asked about each stored clip: waiting, which many can do at once.
+    with ThreadPoolExecutor(_ASKING) as threads:
+        stored = threads.map(lambda task: store.get(task) is not None, tasks)
+        return [task for task, there in zip(tasks, stored, strict=True) if not there]
 
 
 def _finish(

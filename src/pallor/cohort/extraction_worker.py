@@ -1,7 +1,7 @@
 """Measure one clip; run as a program, measure the clips that are named on standard input.
 
-As a program (``python -m pallor.cohort.extraction_worker MODULE:FUNCTION``) it reads one task
-a line and answers each with eight bytes of length, big-endian, and an encoded outcome. An
+As a program (``python -m pallor.cohort.extraction_worker MODULE:FUNCTION SCRATCH``) it reads one
+task a line and answers each with eight bytes of length, big-endian, and an encoded outcome. An
 answer of length zero comes first and says that the program is ready.
 """
 
@@ -10,11 +10,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pallor.cohort.address import is_address, shown, without_secrets
 from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, encode
 from pallor.errors import PallorError
 
@@ -87,11 +91,16 @@ def measure(task: ClipTask) -> ClipOutcome:
 def outcome_of(task: ClipTask, measure: Measure) -> ClipOutcome:
     """Measure a clip; whatever goes wrong becomes the clip's failure."""
     try:
+        if is_address(task.path):
+            from pallor.cohort.fetched_clip import measure_fetched
+
+            return measure_fetched(task, measure)
         return measure(task)
     except PallorError as error:
         return ClipOutcome.failed(task, error.code, error.text)
     except Exception as error:  # noqa: BLE001 - one clip, or one mistake of ours, stops no run
-        return ClipOutcome.failed(task, "internal", f"{task.clip}: {type(error).__name__}: {error}")
+        told = without_secrets(f"{type(error).__name__}: {error}", task.path)
+        return ClipOutcome.failed(task, "internal", f"{shown(task.clip)}: {told}")
 
 
 def function_name(measure: Measure) -> str:
@@ -108,8 +117,24 @@ def function_name(measure: Measure) -> str:
     return name
 
 
-def main(name: str) -> None:
-    """Answer tasks on standard input until it ends."""
+def _end_with(parent: int, scratch: str) -> None:
+    """End this process once its parent is gone: nobody can stop a clip that hangs then."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(1)
+
+
+def main(name: str, scratch: str) -> None:
+    """Answer tasks on standard input until it ends.
+
+    Parameters
+    ----------
+    name
+        What `function_name` made of the function that measures.
+    scratch
+        Folder of this process alone; the parent removes it, or if it cannot, this process.
+    """
     # An interrupt from the keyboard is the parent's to handle.
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -127,12 +152,14 @@ def main(name: str) -> None:
         answers.write(len(data).to_bytes(8, "big") + data)
         answers.flush()
 
+    threading.Thread(target=_end_with, args=(os.getppid(), scratch), daemon=True).start()
     # The parent may be gone; then nobody waits for the rest.
     with contextlib.suppress(BrokenPipeError):
         answer(b"")
         for line in sys.stdin:
             answer(encode(outcome_of(ClipTask.from_json(line), chosen)))
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

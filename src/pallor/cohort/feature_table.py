@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pallor.cohort.address import called, is_address, shown_address, usable_address
 from pallor.errors import FeatureTableError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def load_features(path: str | Path) -> pd.DataFrame:
     Parameters
     ----------
     path
-        Folder that ``pallor extract`` wrote.
+        Folder that ``pallor extract`` wrote, or its address.
 
     Returns
     -------
@@ -52,7 +53,11 @@ def load_features(path: str | Path) -> pd.DataFrame:
     FeatureTableError
         If the folder is no feature table, the extraction was interrupted, nothing could be
         extracted, or files are damaged.
+    UsageError
+        If the address is none that can be used.
     """
+    if is_address(str(path)):
+        return _load_from_address(str(path))
     import pandas as pd
     import pyarrow as pa
 
@@ -92,6 +97,17 @@ def load_features(path: str | Path) -> pd.DataFrame:
     return table
 
 
+def _load_from_address(address: str) -> pd.DataFrame:
+    from pallor.cohort.remote_folder import fetched_folder
+
+    address = usable_address(address, "the feature table").rstrip("/")
+    with (
+        fetched_folder(address, (SETTINGS, TABLE)) as folder,
+        called(folder, shown_address(address)),
+    ):
+        return load_features(folder)
+
+
 def read_table(path: str | Path) -> pd.DataFrame:
     """Load a feature table, or a cohort table where the path names a file.
 
@@ -99,7 +115,8 @@ def read_table(path: str | Path) -> pd.DataFrame:
     ----------
     path
         A folder that ``pallor extract`` wrote, or a cohort table (CSV or Parquet), which has
-        no features and serves baselines alone.
+        no features and serves baselines alone; or the address of one, which is a table's
+        where it ends in ``.csv``, ``.tsv``, ``.parquet`` or ``.pq``.
 
     Raises
     ------
@@ -110,6 +127,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     from pallor.cohort.table import read_cohort
 
+    if is_address(str(path)):
+        end = Path(shown_address(str(path))).suffix.lower()
+        if end in {".csv", ".tsv", ".parquet", ".pq"}:
+            return read_cohort(path).frame
+        return load_features(path)
     path = Path(path)
     if path.is_file() and path.name not in {TABLE, SETTINGS}:
         return read_cohort(path).frame

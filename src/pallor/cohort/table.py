@@ -5,11 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pallor.cohort.address import (
+    AddressError,
+    called,
+    is_address,
+    joined,
+    parent,
+    shown,
+    shown_address,
+    usable_address,
+)
 from pallor.cohort.atomic import write_with
 from pallor.cohort.hemoglobin_units import (
     PLAUSIBLE_G_DL,
@@ -20,8 +30,15 @@ from pallor.cohort.hemoglobin_units import (
 )
 from pallor.cohort.table_checks import contradictions
 from pallor.cohort.table_columns import RULES, BadCellError, is_missing
-from pallor.cohort.table_text import KNOWN_COLUMNS, RawTable, cell_text, from_frame, read_raw
-from pallor.errors import CohortError
+from pallor.cohort.table_text import (
+    KNOWN_COLUMNS,
+    MAX_BYTES,
+    RawTable,
+    cell_text,
+    from_frame,
+    read_raw,
+)
+from pallor.errors import ClipError, CohortError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,18 +75,43 @@ class Cohort:
         Folder that relative clip paths start from.
     notes
         What a user should know about the table, one sentence each.
+    base
+        Address of the folder that relative clip paths start from instead of ``root``, where
+        the table was read from an address; else empty.
     """
 
     frame: pd.DataFrame
     root: Path
     notes: list[str] = field(default_factory=list)
+    base: str = ""
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def clip_paths(self) -> list[Path]:
-        """Return the path of each row's clip; an absolute path is taken as it is."""
+        """Return the path of each row's clip; an absolute path is taken as it is.
+
+        Raises
+        ------
+        CohortError
+            If a clip lies at an address.
+        """
+        away = next((c for c in self.frame["clip"] if self.base or is_address(c)), None)
+        if away is not None:
+            raise CohortError(
+                f"clip {shown(away)!r} lies at an address, which only extraction reads: copy it "
+                "and give its path"
+            )
         return [self.root / clip for clip in self.frame["clip"]]
+
+    def clip_places(self) -> list[str]:
+        """Return the absolute path or the address of each row's clip."""
+        return [self._place(clip) for clip in self.frame["clip"]]
+
+    def _place(self, clip: str) -> str:
+        if is_address(clip):
+            return clip
+        return joined(self.base, clip) if self.base else str((self.root / clip).absolute())
 
 
 def read_cohort(path: str | Path, check_files: bool = False) -> Cohort:
@@ -78,12 +120,13 @@ def read_cohort(path: str | Path, check_files: bool = False) -> Cohort:
     Parameters
     ----------
     path
-        CSV (UTF-8, with or without byte-order mark; comma, semicolon or tab) or Parquet.
-        Needed: ``participant_id``, ``clip`` (relative to the table's folder; absolute paths
-        and ``..`` are taken as given). Hemoglobin in one of ``hemoglobin_g_dl``,
-        ``hemoglobin_g_l``, ``hemoglobin_mmol_l``; it is converted to g/dL.
+        CSV (UTF-8, with or without byte-order mark; comma, semicolon or tab) or Parquet, as
+        a path or an address. Needed: ``participant_id``, ``clip`` (relative to the table's
+        folder; absolute paths, ``..`` and addresses are taken as given). Hemoglobin in one of
+        ``hemoglobin_g_dl``, ``hemoglobin_g_l``, ``hemoglobin_mmol_l``; it is converted to g/dL.
     check_files
-        Whether a clip that is not there is a problem of the table.
+        Whether a clip that is not there is a problem of the table; those at addresses are
+        not asked for.
 
     Returns
     -------
@@ -95,7 +138,11 @@ def read_cohort(path: str | Path, check_files: bool = False) -> Cohort:
     CohortError
         If the file cannot be read, or (as `CohortProblemsError`) rows have problems: all of
         them are listed with their rows as a spreadsheet counts them, the header being row 1.
+    UsageError
+        If the address is none that can be used.
     """
+    if is_address(str(path)):
+        return _read_from_address(usable_address(str(path), "the cohort table"))
     path = Path(path)
     raw = read_raw(path)
     cohort = _parse(raw, path.parent, str(path))
@@ -103,11 +150,40 @@ def read_cohort(path: str | Path, check_files: bool = False) -> Cohort:
         absent = [
             (row, f"clip {clip!r} is not there")
             for row, clip, file in zip(
-                raw.row_numbers, cohort.frame["clip"], cohort.clip_paths(), strict=True
+                raw.row_numbers, cohort.frame["clip"], cohort.clip_places(), strict=True
             )
-            if not file.is_file()
+            if not is_address(file) and not Path(file).is_file()
         ]
         _refuse(absent, [], str(path))
+    return cohort
+
+
+def _read_from_address(address: str) -> Cohort:
+    from tempfile import TemporaryDirectory
+
+    from pallor.cohort.remote_file import fetch
+
+    name = shown_address(address)
+    with TemporaryDirectory(prefix="pallor-") as folder:
+        # A name is told by its end whether it is Parquet.
+        copy = Path(folder) / f"cohort{Path(name.removesuffix('?...')).suffix}"
+        try:
+            with copy.open("w+b") as file:
+                fetch(address, file, MAX_BYTES)
+        except ClipError as error:
+            raise CohortError(error.text) from error
+        with called(copy, name):
+            raw = read_raw(copy)
+            cohort = _parse(raw, Path(), name)
+    cohort = replace(cohort, base=parent(address))
+    problems = []
+    for row, clip in zip(raw.row_numbers, cohort.frame["clip"], strict=True):
+        try:
+            if not is_address(clip):
+                joined(cohort.base, clip)
+        except AddressError as error:
+            problems.append((row, f"clip {error}"))
+    _refuse(problems, [], name)
     return cohort
 
 
@@ -133,7 +209,7 @@ def cohort_from_frame(
         As `read_cohort`; rows are numbered as if the table had been written to a file.
     """
     cohort = _parse(from_frame(frame, name), Path(root), name)
-    return Cohort(cohort.frame, cohort.root, [*(notes or []), *cohort.notes])
+    return replace(cohort, notes=[*(notes or []), *cohort.notes])
 
 
 def write_cohort(table: Cohort | pd.DataFrame, path: str | Path) -> Path:
@@ -178,8 +254,10 @@ def _relative_to(cohort: Cohort, folder: Path) -> pd.DataFrame:
     start = folder.resolve()
 
     def relative(clip: str) -> str:
-        if Path(clip).is_absolute():
+        if is_address(clip) or Path(clip).is_absolute():
             return clip
+        if cohort.base:
+            return joined(cohort.base, clip)
         target = Path(os.path.abspath(cohort.root / clip))  # noqa: PTH100 - keeps symbolic links
         try:
             return Path(os.path.relpath(target, start)).as_posix()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from pallor.cohort.address import shown
 from pallor.cohort.table_columns import clip_identity
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _repeated_clips(clips: list[str], row_numbers: list[int]) -> list[tuple[int,
             continue
         identity = clip_identity(clip)
         if identity in first:
-            problems.append((row, f"clip {clip!r} is in row {first[identity]} already"))
+            problems.append((row, f"clip {shown(clip)!r} is in row {first[identity]} already"))
         else:
             first[identity] = row
     return problems

@@ -12,11 +12,17 @@ from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Literal
 
+from pallor.cohort.address import (
+    AddressError,
+    check_address,
+    is_address,
+    protocol_of,
+)
 from pallor.cohort.hemoglobin_units import UNITS
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null"})
+_SAME_STORE = MappingProxyType({"gcs": "gs", "az": "abfs"})
 _SEX = MappingProxyType(
     {
         **dict.fromkeys(("female", "f", "woman", "women", "girl", "w"), "female"),
@@ -57,18 +63,22 @@ def parse_participant(text: str) -> str:
 def parse_clip(text: str) -> str:
     """Return the path of a clip with forward slashes, without ``.`` parts and doubled slashes.
 
-    Absolute paths and ``..`` are taken as given: a table may lie beside its clips.
+    Absolute paths and ``..`` are taken as given: a table may lie beside its clips. So are
+    addresses (``s3://...``, see `pallor.cohort.address`).
 
     Raises
     ------
     BadCellError
-        If it is empty, an address of the network, or holds control characters.
+        If it is empty, an address that cannot be used, or holds control characters.
     """
     if not text or text.lower() == "nan":
         raise BadCellError("clip is empty")
     _refuse_control(text, "clip")
-    if _URL.match(text):
-        raise BadCellError(f"clip {text!r} is an address: download it and give the path")
+    if is_address(text):
+        try:
+            return check_address(text)
+        except AddressError as error:
+            raise BadCellError(f"clip {error}") from error
     path, previous = text, ""
     # Tidying can uncover blanks at the end ("a /"), and removing those a slash.
     while path != previous:
@@ -78,7 +88,10 @@ def parse_clip(text: str) -> str:
 
 
 def clip_identity(path: str) -> str:
-    """Return what two spellings of the same relative path have in common."""
+    """Return what two spellings of the same relative path, or address, have in common."""
+    if is_address(path):  # object stores take a path literally, "." and "//" included
+        protocol = protocol_of(path)
+        return f"{_SAME_STORE.get(protocol, protocol)}://{path.partition('://')[2]}"
     return posixpath.normpath(path)
 
 

@@ -41,7 +41,8 @@ KNOWN_COLUMNS: tuple[str, ...] = (
 REQUIRED_COLUMNS = ("participant_id", "clip")
 
 _BLANKS = " \t\r\n\f\v\u00a0\ufeff\u200b"
-_MAX_BYTES = 512 * 2**20
+MAX_BYTES = 512 * 2**20
+"""Size of the largest table file that is read."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def read_raw(path: Path) -> RawTable:
         raise CohortError(f"{path}: this is a folder; name the table file (CSV or Parquet)")
     if not path.is_file():
         raise CohortError(f"{path}: there is no such file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise CohortError(f"{path}: larger than {_MAX_BYTES // 2**20} MiB; is this a cohort table?")
+    if path.stat().st_size > MAX_BYTES:
+        raise CohortError(f"{path}: larger than {MAX_BYTES // 2**20} MiB; is this a cohort table?")
     if path.suffix.lower() in {".parquet", ".pq"}:
         return _read_parquet(path)
     return _read_delimited(path)

@@ -18,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import BinaryIO
 
+from pallor.cohort.address import shown, without_secrets
 from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, DamagedOutcomeError, decode
 from pallor.cohort.extraction_worker import Measure, function_name
 from pallor.errors import FeatureTableError
@@ -40,6 +41,7 @@ class Worker:
         self._time_limit_s = time_limit_s
         self._process: subprocess.Popen[bytes] | None = None
         self._log: BinaryIO | None = None
+        self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._stopping = False
 
     def run(self, task: ClipTask) -> ClipOutcome:
@@ -71,7 +73,9 @@ class Worker:
             outcome = decode(data)
         except DamagedOutcomeError as error:
             self.close()
-            return ClipOutcome.failed(task, "crashed", f"{task.clip}: garbled answer ({error})")
+            return ClipOutcome.failed(
+                task, "crashed", f"{shown(task.clip)}: garbled answer ({error})"
+            )
         if stopped.is_set():  # just after the answer; the next clip needs a new process
             self.close()
         return outcome
@@ -97,6 +101,9 @@ class Worker:
         log, self._log = self._log, None
         if log is not None:
             log.close()
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            scratch.cleanup()
 
     def _ready(self) -> subprocess.Popen[bytes]:
         if self._process is not None:
@@ -104,9 +111,19 @@ class Worker:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
         # The same modules as here, but never those that happen to lie in the current folder.
+        # A process that is killed cannot remove the files that it fetched.
+        self._scratch = tempfile.TemporaryDirectory(prefix="pallor-", ignore_cleanup_errors=True)
+        environment |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), self._scratch.name)
         environment["PYTHONPATH"] = os.pathsep.join(folder for folder in sys.path if folder)
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pallor.cohort.extraction_worker", self._name],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "pallor.cohort.extraction_worker",
+                self._name,
+                self._scratch.name,
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -156,13 +173,14 @@ class Worker:
             return ClipOutcome.failed(
                 task,
                 "time_limit",
-                f"{task.clip}: stopped after {self._time_limit_s:g} s: shorten the clip or "
+                f"{shown(task.clip)}: stopped after {self._time_limit_s:g} s: shorten the clip or "
                 "raise the limit",
             )
         return ClipOutcome.failed(
             task,
             "crashed",
-            f"{task.clip}: the worker process died (status {status}){': ' if words else ''}{words}",
+            f"{shown(task.clip)}: the worker process died (status {status})"
+            f"{': ' if words else ''}{without_secrets(words, task.path)}",
         )
 
     def _last_words(self) -> str:
