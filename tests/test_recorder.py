@@ -274,7 +274,30 @@ def test_a_still_face_is_looked_at_twice_a_second(
     assert 16 <= len(calls) <= 22
 
 
-def test_threads_of_the_decoder_change_nothing(clip: Path) -> None:
-    one, many = record(clip, samples=0, threads=1), record(clip, samples=0, threads=0)
+def test_threads_of_the_decoder_change_nothing(
+    clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = record(clip, samples=0, threads=1)
+    monkeypatch.setattr("pallor.video.stream.HEAVY_BIT_RATE", 0)
+    many = record(clip, samples=0)
     assert one.content_sha256 == many.content_sha256
     assert np.array_equal(one.traces.rgb, many.traces.rgb, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("light", "most", "threads", "kind"),
+    [(True, 0, 1, "NONE"), (False, 0, 0, "AUTO"), (False, 3, 3, "AUTO"), (False, 1, 1, "NONE")],
+)
+def test_heavy_streams_are_decoded_by_several_threads(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, light: bool, most: int, threads: int, kind: str
+) -> None:
+    import av
+
+    from pallor.video import stream
+
+    monkeypatch.setattr(stream, "HEAVY_BIT_RATE", 10**9 if light else 0)
+    with av.open(str(clip)) as container:
+        video = container.streams.video[0]
+        stream._set_threads(video, 8.0, clip.stat().st_size, most)
+        assert video.codec_context.thread_count == threads
+        assert video.thread_type.name == kind

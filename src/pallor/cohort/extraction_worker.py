@@ -55,7 +55,9 @@ def measure(task: ClipTask) -> ClipOutcome:
     status = path.stat()
     loaded = load_modalities(task.modalities, task.settings)
     crops = any(modality.needs_crops for modality in loaded.values())
-    recording = record(path, samples=task.samples, crops=crops)
+    recording = record(
+        path, samples=task.samples, crops=crops, threads=task.settings.threads
+    )
     names = [
         name
         for name, modality in loaded.items()

@@ -92,7 +92,7 @@ class Clip:
 
 
 def open_clip(
-    path: str | os.PathLike[str], limits: ClipLimits | None = None, threads: int | None = None
+    path: str | os.PathLike[str], limits: ClipLimits | None = None, threads: int = 0
 ) -> Clip:
     """Open a video (MP4, MOV, AVI, MKV, WebM) or a still (PNG, JPEG).
 
@@ -103,8 +103,8 @@ def open_clip(
     limits
         Bounds on size and length; the defaults of :class:`ClipLimits` if None.
     threads
-        Threads of the decoder, 0 for one a processor. None takes one, and all processors for
-        a stream that is heavy (large frames, high bit rate).
+        Most threads of the decoder, 0 for one a processor; a stream that is light (small
+        frames, low bit rate) gets one.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def record(
     face_model: str | Path | None = None,
     samples: int = 16,
     crops: bool = False,
-    threads: int | None = None,
+    threads: int = 0,
     landmark_interval_s: float = KEYFRAME_INTERVAL_S,
 ) -> Recording:
     """Go through a clip once and return what every modality needs.
@@ -84,8 +84,8 @@ def record(
     crops
         Whether the samples carry aligned face crops, 224x224.
     threads
-        Threads of the decoder; see :func:`~pallor.video.clip.open_clip`. Many clips at a time
-        are best given one thread each.
+        Most threads of the decoder; see :func:`~pallor.video.clip.open_clip`. Many clips at a
+        time are best given one each.
     landmark_interval_s
         Longest time between two searches for the landmarks; 0 searches in every frame, which
         costs more than all the rest together.

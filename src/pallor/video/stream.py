@@ -91,7 +91,7 @@ class VideoReader:
     warnings
         Receives a :class:`~pallor.errors.TruncatedClipError` after the last frame, if need be.
     threads
-        Of the decoder; None chooses by the stream.
+        Most threads of the decoder, 0 for one a processor.
 
     Raises
     ------
@@ -107,7 +107,7 @@ class VideoReader:
         name: str,
         limits: ClipLimits,
         warnings: list[ClipError],
-        threads: int | None = None,
+        threads: int = 0,
     ) -> None:
         self._name, self._limits, self._warnings = name, limits, warnings
         self._damaged = 0
@@ -328,22 +328,16 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     return stream
 
 
-def _set_threads(
-    stream: VideoStream,
-    stated_s: float | None,
-    size: int,
-    threads: int | None,
-) -> None:
+def _set_threads(stream: VideoStream, stated_s: float | None, size: int, most: int) -> None:
     """Let several threads decode what is heavy for one.
 
     Threads that decode a light stream cost up to a fifth more processor time in all and do not
     end sooner, since the rest of a pass is as slow as one of them (`benchmarks/throughput.py`).
     """
     context = stream.codec_context
-    if threads is None:
-        bit_rate = context.bit_rate or (8 * size / stated_s if stated_s else HEAVY_BIT_RATE)
-        heavy = context.width * context.height > HEAVY_PIXELS or bit_rate >= HEAVY_BIT_RATE
-        threads = 0 if heavy else 1  # 0: as many as there are processors
+    bit_rate = context.bit_rate or (8 * size / stated_s if stated_s else HEAVY_BIT_RATE)
+    heavy = context.width * context.height > HEAVY_PIXELS or bit_rate >= HEAVY_BIT_RATE
+    threads = most if heavy else 1
     stream.thread_type = "NONE" if threads == 1 else "AUTO"
     context.thread_count = threads
 
