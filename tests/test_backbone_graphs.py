@@ -30,8 +30,8 @@ from pallor.features.backbones.classification import (
 from pallor.features.backbones.graph import GRAPH_VERSION, onnx_graph
 from pallor.features.backbones.table import BACKBONES
 from pallor.weights.weight_file import WeightFile
+from random_weights import State, weights_for
 
-State = dict[str, NDArray[Any]]
 Logits = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 PARAMETERS = {
@@ -45,30 +45,6 @@ PARAMETERS = {
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow if name == "resnet152" else ()) for name in BACKBONES
 ]
-
-
-class RandomState(GraphBuilder):
-    """Gives every tensor that is asked for, and keeps it."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__("random", {})
-        self.state: State = {}
-        self._rng = np.random.default_rng(seed)
-
-    def take(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        rng = self._rng
-        if name.endswith("running_var"):
-            array = rng.uniform(0.5, 1.5, shape)
-        elif name.endswith(".weight") and len(shape) == 1:
-            # At the end of a residual branch less, or the sum over 50 blocks explodes.
-            array = rng.uniform(0.5, 1.5, shape) * (0.25 if ".bn3." in name else 1.0)
-        elif len(shape) > 1:
-            array = rng.standard_normal(shape, dtype=np.float32)
-            array *= np.float32(math.sqrt(2 / math.prod(shape[1:])))
-        else:
-            array = rng.normal(0, 0.3, shape)
-        self.state[name] = array.astype(np.float32)
-        return self.state[name].astype(np.float64)
 
 
 def _tiny_layers(builder: GraphBuilder, x: str) -> str:
@@ -87,11 +63,7 @@ TINY_PREPROCESSING = Preprocessing((100.0, 110.0, 120.0), (50.0, 60.0, 70.0), 25
 
 @cache
 def random_state(name: str, seed: int = 0) -> State:
-    backbone = NETWORKS[name]
-    builder = RandomState(seed)
-    pooled = backbone.layers(builder, builder.standardized("crops", (0, 0, 0), (1, 1, 1)))
-    builder.linear(pooled, *backbone.classifier, 1000, "classifier")
-    return builder.state
+    return weights_for(NETWORKS[name], seed)
 
 
 def session(graph: bytes) -> onnxruntime.InferenceSession:

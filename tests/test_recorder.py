@@ -274,9 +274,7 @@ def test_a_still_face_is_looked_at_twice_a_second(
     assert 16 <= len(calls) <= 22
 
 
-def test_threads_of_the_decoder_change_nothing(
-    clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_of_the_decoder_change_nothing(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = record(clip, samples=0, threads=1)
     monkeypatch.setattr("pallor.video.stream.HEAVY_BIT_RATE", 0)
     many = record(clip, samples=0)
