@@ -11,7 +11,10 @@ from pallor.cli.output import NOTICE, SIMULATED, comma_list, progress, say
 
 
 def train(
-    features: Annotated[Path, typer.Argument(metavar="FEATURES", help="Feature table's folder.")],
+    features: Annotated[
+        list[Path],
+        typer.Argument(metavar="FEATURES...", help="Folder of a feature table, or of several."),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
         "model.pallor"
     ),
@@ -28,6 +31,9 @@ def train(
 ) -> None:
     """Train a model on every modality of a feature table, intervals included.
 
+    Tables that were extracted with different settings are refused; a participant of two tables
+    is one person.
+
     The figures that it prints come from grouped cross-validation inside; `pallor evaluate`
     is the full account.
     """
@@ -35,11 +41,13 @@ def train(
     from pallor.models.bundle import save_model
     from pallor.models.training import train as train_model
 
+    chosen = comma_list(modalities)
+    table = load_features(features, chosen)
     with progress("training") as report:
         model = train_model(
-            load_features(features),
+            table,
             regressor=regressor,
-            modalities=comma_list(modalities),
+            modalities=chosen,
             demographics=demographics,
             coverage=coverage,
             seed=seed,

@@ -6,17 +6,19 @@ are, and the parent stores them as they are.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.cohort.table_layout import ClipLayout
 from pallor.errors import UsageError
 from pallor.features.settings import FeatureSettings
 
@@ -24,7 +26,7 @@ _FRAMES = "frames/"
 _TIMES = "frame_time_s"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipTask:
     """What a worker needs to know to measure one clip.
 
@@ -128,6 +130,36 @@ class ClipOutcome:
         """Return the values of the features, ``(features,)``."""
         return np.fromiter(self.features.values(), np.float32, len(self.features))
 
+    def layout(self) -> ClipLayout:
+        """Return which columns the clip asks of a table."""
+        frames = tuple((name, int(values.shape[1])) for name, values in self.frames.items())
+        times = 0 if self.frame_time_s is None else len(self.frame_time_s)
+        return ClipLayout(tuple(self.features), frames, times)
+
+
+@dataclass(frozen=True)
+class OutcomeHead:
+    """A stored outcome without its numbers: what tells whether it still holds.
+
+    Attributes
+    ----------
+    task, file_size, file_mtime_ns
+        As of `ClipOutcome`.
+    failed
+        Whether there is no measurement.
+    file_sha256
+        Of the file when it was measured; None where it is not known.
+    layout
+        Which columns the clip asks of a table.
+    """
+
+    task: ClipTask
+    failed: bool
+    file_size: int
+    file_mtime_ns: int
+    file_sha256: str | None
+    layout: ClipLayout
+
 
 class DamagedOutcomeError(ValueError):
     """Bytes that are no stored outcome."""
@@ -135,16 +167,22 @@ class DamagedOutcomeError(ValueError):
 
 def encode(outcome: ClipOutcome) -> bytes:
     """Return an outcome as bytes; values keep every bit of their float32."""
+    names = "\n".join(outcome.features).encode("utf-8")
+    layout = outcome.layout()
     meta = {
         "task": asdict(outcome.task),
         "measured": dict(outcome.measured),
         "failure": None if outcome.failure is None else asdict(outcome.failure),
         "file_size": outcome.file_size,
         "file_mtime_ns": outcome.file_mtime_ns,
+        # By this the names, which are most of the text, need not be read of every clip.
+        "names_sha256": hashlib.sha256(names).hexdigest(),
+        "frames": layout.frames,
+        "times": layout.times,
     }
     arrays: dict[str, NDArray[Any]] = {
-        "meta": _as_bytes(json.dumps(meta)),
-        "names": _as_bytes("\n".join(outcome.features)),
+        "meta": np.frombuffer(json.dumps(meta).encode("utf-8"), dtype=np.uint8),
+        "names": np.frombuffer(names, dtype=np.uint8),
         "values": outcome.values(),
     }
     arrays |= {f"{_FRAMES}{name}": values for name, values in outcome.frames.items()}
@@ -174,28 +212,76 @@ def decode(data: bytes) -> ClipOutcome:
                 if name.startswith(_FRAMES)
             }
             times = np.asarray(archive[_TIMES], np.float64) if _TIMES in archive.files else None
-        keys = names.split("\n") if names else []
         return ClipOutcome(
             _task(meta["task"]),
             meta["measured"],
-            dict(zip(keys, values.tolist(), strict=True)),
+            dict(zip(_listed(names), values.tolist(), strict=True)),
             None if meta["failure"] is None else ClipFailure(**meta["failure"]),
             int(meta["file_size"]),
             int(meta["file_mtime_ns"]),
             frames,
             times,
         )
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        UsageError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        raise DamagedOutcomeError(str(e)) from e
+    except _DAMAGE as error:
+        raise DamagedOutcomeError(str(error)) from error
+
+
+def decode_head(file: IO[bytes], known_names: MutableMapping[str, tuple[str, ...]]) -> OutcomeHead:
+    """Return what tells whether a stored outcome still holds, without reading its numbers.
+
+    Parameters
+    ----------
+    file
+        Opened for reading, with what `encode` wrote.
+    known_names
+        SHA-256 of lists of names to the lists seen so far; a new one is read and added.
+
+    Raises
+    ------
+    DamagedOutcomeError
+        If it holds anything else. Damaged numbers are noticed by `decode` alone.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            meta = json.loads(_member(archive, "meta"))
+            digest = str(meta["names_sha256"])
+            if digest not in known_names:
+                known_names[digest] = _listed(_member(archive, "names"))
+        frames = tuple((str(name), int(depth)) for name, depth in meta["frames"])
+        digest_of_file = meta["measured"].get("file_sha256")
+        return OutcomeHead(
+            _task(meta["task"]),
+            meta["failure"] is not None,
+            int(meta["file_size"]),
+            int(meta["file_mtime_ns"]),
+            digest_of_file if isinstance(digest_of_file, str) else None,
+            ClipLayout(known_names[digest], frames, int(meta["times"])),
+        )
+    except _DAMAGE as error:
+        raise DamagedOutcomeError(str(error)) from error
+
+
+_DAMAGE = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    UsageError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    data = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+    return data.tobytes().decode("utf-8")
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(names.split("\n")) if names else ()
 
 
 def _task(values: dict[str, Any]) -> ClipTask:
@@ -206,7 +292,3 @@ def _task(values: dict[str, Any]) -> ClipTask:
             "settings": FeatureSettings(**values["settings"]),
         }
     )
-
-
-def _as_bytes(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)

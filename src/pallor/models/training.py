@@ -138,6 +138,7 @@ def select_rows(
             f"the table mixes kinds of input ({', '.join(kinds)}): train one model for each"
         )
     people = len(np.unique(groups))
+    told = (table.attrs.get("extraction") or {}).get("notes") or ()
     notes = [f"{count} clips left out: {reason}" for reason, count in left_out.items()]
     if people < MIN_PARTICIPANTS:
         raise FeatureTableError(
@@ -150,7 +151,7 @@ def select_rows(
     if ask_demographics:
         chosen = with_demographics(chosen)
     order = ([DEMOGRAPHICS] if ask_demographics else []) + wanted
-    return TrainingRows(chosen, groups, tuple(order), kinds[0], left_out, tuple(notes))
+    return TrainingRows(chosen, groups, tuple(order), kinds[0], left_out, (*told, *notes))
 
 
 def train(
