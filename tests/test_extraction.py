@@ -275,7 +275,7 @@ def _part(folder: Path, number: int = 0) -> Path:
         (lambda f: (f / "extraction.json").write_text("{"), "damaged"),
         (lambda f: (f / "extraction.json").write_text("[]"), "damaged"),
         (lambda f: shutil.rmtree(f / "features.parquet"), "features.parquet is absent"),
-        (lambda f: _part(f).writeparts_of(b"x"), "not a readable Parquet"),
+        (lambda f: _part(f).write_bytes(b"x"), "not a readable Parquet"),
         (lambda f: _part(f).unlink(), "1 of 1 parts are absent"),
         (lambda f: shutil.copy(_part(f), _part(f, 1)), "part-00001.parquet is no part"),
         (
@@ -367,7 +367,7 @@ def test_a_task_survives_the_pipe() -> None:
 
 def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    path.writeparts_of(b"12345")
+    path.write_bytes(b"12345")
     digest = "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"
     task = ClipTask("k", "p", "a.mp4", str(path), ("color",))
     status = path.stat()
@@ -385,12 +385,12 @@ def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
     assert store.check(task) == ClipLayout(("color.a",))
     os.utime(path, (1, 1))
     assert store.check(task) is not None  # same content
-    path.writeparts_of(b"54321")
+    path.write_bytes(b"54321")
     os.utime(path, (2, 2))
     assert store.check(task) is None
     assert store.load(task) is not None
     assert store.load(replace(task, samples=3)) is None
-    (tmp_path / "clips" / "k" / "k.npz").writeparts_of(b"damaged")
+    (tmp_path / "clips" / "k" / "k.npz").write_bytes(b"damaged")
     assert store.load(task) is None
     assert store.check(task) is None
     store.forget(task)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feature_parts import write_store
 from pallor.evaluation import shared_fitting
 from pallor.evaluation.part_store import PartStore
 from pallor.evaluation.protocol import evaluate
