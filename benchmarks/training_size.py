@@ -70,7 +70,8 @@ def tables(rows: int, names: list[str], clips: int) -> Iterator[Any]:
         number = np.arange(start, start + count)
         labels = pd.DataFrame(
             {
-                "participant_id": [f"p{start // clips + i:07d}" for i in person],
+                # Not in the order of the rows: they have to be sorted, as those of most cohorts.
+                "participant_id": [f"p{10**7 - start // clips - i}" for i in person],
                 "clip": [f"{i:07d}.mp4" for i in number],
                 "hemoglobin_g_dl": (13.3 + 1.4 * male + 1.1 * blood)[person],
                 "sex": np.where(male == 1, "male", "female")[person],

@@ -90,7 +90,7 @@ def bounds_of(target: Floats) -> tuple[float, float]:
 
 
 def out_of_fold(
-    values: Floats,
+    values: NDArray[np.floating[Any]],
     demographics: Floats | None,
     y: Floats,
     fold: Fold,
@@ -105,7 +105,8 @@ def out_of_fold(
     Parameters
     ----------
     values
-        Features of one modality, ``(rows, columns)``, NaN where undefined.
+        Features of one modality, ``(rows, columns)``, NaN where undefined; float32 is as good,
+        since everything is computed in float64.
     demographics
         ``(rows, d)``, or None.
     y
@@ -130,7 +131,8 @@ def out_of_fold(
     train, test = fold
     base = fit_offset(demographics, y, train)
     left_over = y[train] - offset_of(base, demographics, train)
-    inputs, held_out = values[train], values[test]
+    inputs: Floats = np.asarray(values[train], dtype=np.float64)
+    held_out: Floats = np.asarray(values[test], dtype=np.float64)
     if demographics is not None:
         known = without_gaps(base, demographics)
         coefficients = partial_out(inputs, known[train])
@@ -165,7 +167,7 @@ def out_of_fold(
 
 
 def fit_members(
-    values: Floats,
+    values: NDArray[np.floating[Any]],
     demographics: Floats | None,
     left_over: Floats,
     candidates: Mapping[str, Candidate],
@@ -197,17 +199,18 @@ def fit_members(
     """
     from sklearn.pipeline import Pipeline
 
+    inputs: Floats = np.asarray(values, dtype=np.float64)
     coefficients = np.zeros((0, values.shape[1]))
     if demographics is not None:
-        coefficients = partial_out(values, demographics)
-        values = without_demographics(values, demographics, coefficients)
+        coefficients = partial_out(inputs, demographics)
+        inputs = without_demographics(inputs, demographics, coefficients)
     members: dict[str, Any] = {}
     prepared: dict[tuple[str, bool], tuple[Any, Floats]] = {}
     for name, candidate in candidates.items():
         learner = LEARNERS[name]
-        key = (preparation_of(learner, values.shape[1]), learner.core)
+        key = (preparation_of(learner, inputs.shape[1]), learner.core)
         if key not in prepared:
-            shown = values[:, core] if learner.core else values
+            shown = inputs[:, core] if learner.core else inputs
             pipeline = _prepared(key[0], shown, groups, seed)
             prepared[key] = pipeline, pipeline.transform(shown)
         pipeline, ready = prepared[key]
