@@ -70,7 +70,9 @@ def fit_learner(
     """
     rows = thinned(groups, learner.most_rows, seed)
     size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)), draft)
-    return learner.build(size, seed, 1, candidate).fit(values[rows], target[rows])
+    if len(rows) < len(values):
+        values, target = values[rows], target[rows]
+    return learner.build(size, seed, 1, candidate).fit(values, target)
 
 
 def _prepared(kind: str, values: Floats, groups: NDArray[np.integer], seed: int) -> Any:

@@ -123,7 +123,7 @@ def select_rows(
         keep[where] = False
 
     drop("no hemoglobin", np.isnan(matrix(rows, ["hemoglobin_g_dl"])[:, 0]))
-    features = [column for name in wanted for column in columns_of(list(rows.columns), name)]
+    features = [column for name in wanted for column in columns_of(list(table.columns), name)]
     if features:
         drop("no feature is defined", _undefined(table, features)[order])
     contradictory = np.zeros(len(rows), dtype=bool)
