@@ -70,9 +70,9 @@ def fit_learner(
     """
     rows = thinned(groups, learner.most_rows, seed)
     size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)), draft)
-    if len(rows) < len(values):
-        values, target = values[rows], target[rows]
-    return learner.build(size, seed, 1, candidate).fit(values, target)
+    # No copy where all rows are taken; sums depend on how a matrix lies in memory, though.
+    chosen = values[rows] if len(rows) < len(values) else np.ascontiguousarray(values)
+    return learner.build(size, seed, 1, candidate).fit(chosen, target[rows])
 
 
 def _prepared(kind: str, values: Floats, groups: NDArray[np.integer], seed: int) -> Any:
