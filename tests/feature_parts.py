@@ -31,7 +31,7 @@ def write_store(table: pd.DataFrame, folder: Path, *, rows: int = 1000, **settin
         "complete": True,
         "modalities": list(dict.fromkeys(modality_of(n) for n in table.columns if "." in n)),
         "input_kinds": ["face_video"],
-        "counts": {"read": len(table), "done": len(table), "failed": 0},
+        "counts": {"read": len(table), "done": len(table), "failed": 0, "participants": 1},
         "failures": [],
         **settings,
     }

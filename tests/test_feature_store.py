@@ -203,8 +203,9 @@ def test_every_part_has_the_schema_and_tells_how_it_was_extracted(five: Path) ->
 
 
 def test_pandas_polars_and_duckdb_open_the_same_table(five: Path) -> None:
-    duckdb = pytest.importorskip("duckdb")
-    polars = pytest.importorskip("polars")
+    import duckdb
+    import polars
+
     loaded = load_features(five)
     assert loaded["clip"].tolist() == [f"{i}.mp4" for i in range(5)]
     folder = five / "features.parquet"

@@ -23,8 +23,8 @@ def mixed_settings(tables: Sequence[StoredTable]) -> dict[str, Any]:
     Returns
     -------
     dict
-        As in ``extraction.json``: what must be the same is; counts are added up and failures
-        listed one after another. ``versions`` are those of the first table, the others' stand
+        As in ``extraction.json``: what must be the same is; counts of clips are added up and
+        failures listed one after another. ``versions`` are those of the first table, the others' stand
         under ``versions_before``; where libraries differ, ``notes`` says so.
 
     Raises
@@ -79,8 +79,8 @@ def _check(first: StoredTable, other: StoredTable) -> None:
 
 
 def _added(counts: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    names = dict.fromkeys(name for one in counts for name in one)
-    # Participants may be in several folders.
+    # Of participants there is no sum: one may be in several folders.
+    names = dict.fromkeys(name for one in counts for name in one if name != "participants")
     return {name: sum(int(one.get(name, 0)) for one in counts) for name in names}
 
 
