@@ -42,10 +42,9 @@ def train(
     from pallor.models.training import train as train_model
 
     chosen = comma_list(modalities)
-    table = load_features(features, chosen)
     with progress("training") as report:
         model = train_model(
-            table,
+            load_features(features, chosen),
             regressor=regressor,
             modalities=chosen,
             demographics=demographics,

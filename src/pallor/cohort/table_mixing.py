@@ -24,8 +24,8 @@ def mixed_settings(tables: Sequence[StoredTable]) -> dict[str, Any]:
     -------
     dict
         As in ``extraction.json``: what must be the same is; counts of clips are added up and
-        failures listed one after another. ``versions`` are those of the first table, the others' stand
-        under ``versions_before``; where libraries differ, ``notes`` says so.
+        failures listed one after another. ``versions`` are those of the first table, the
+        others' stand under ``versions_before``; where libraries differ, ``notes`` says so.
 
     Raises
     ------

@@ -28,7 +28,14 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from pallor.errors import FeatureTableError, UsageError
 from pallor.models.core import core_columns
 from pallor.models.joining import join_members
-from pallor.models.members import bounds_of, fit_members, grids_of, out_of_fold, predict_member
+from pallor.models.members import (
+    Matrix,
+    bounds_of,
+    fit_members,
+    grids_of,
+    out_of_fold,
+    predict_member,
+)
 from pallor.models.meta import Fold
 from pallor.models.offset import fit_offset, offset_of, without_gaps
 from pallor.models.preprocessing import (
@@ -46,7 +53,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _ROWS_AT_A_TIME = 4096
-Matrix = NDArray[np.float64] | NDArray[np.float32]
 
 
 class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]

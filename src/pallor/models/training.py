@@ -218,6 +218,7 @@ def train(
     if regressor not in REGRESSORS:
         raise UsageError(f"unknown regressor {regressor}: choose from {', '.join(REGRESSORS)}")
     rows = select_rows(table, modalities=modalities, demographics=demographics)
+    del table  # whoever handed it over without keeping it has its memory back
     outcome = matrix(rows.table, ["hemoglobin_g_dl"])[:, 0]
     estimator = FusedRegressor(rows.modalities, REGRESSORS[regressor], seed=seed, quick=quick).fit(
         rows.table, outcome, rows.components, progress
