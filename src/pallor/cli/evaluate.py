@@ -34,7 +34,7 @@ class Protocol(StrEnum):
 
 def evaluate(
     features: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FEATURES...",
             help="Folder of a feature table, or of several; or a cohort table, for the baselines "

@@ -12,7 +12,7 @@ from pallor.cli.output import NOTICE, SIMULATED, comma_list, progress, say
 
 def train(
     features: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(metavar="FEATURES...", help="Folder of a feature table, or of several."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
