@@ -1,12 +1,13 @@
 """Memory and time of training against the rows of the table, and where memory ends.
 
     python benchmarks/training_size.py [--rows 2000 8000 32000] [--regressor stacking]
-        [--columns 970] [--clips 2] [--memory-gib 24] [--folder DIR] [--load-only]
+        [--quick] [--columns 970] [--clips 2] [--memory-gib 24] [--folder DIR] [--load-only]
 
 The values are synthetic: low-rank features with noise and gaps under the names of color and
 pulse features, and hemoglobin with a weak trace in them; the scores mean nothing. Each table is
 written part by part as `pallor extract` writes one, then loaded and trained on in a process of
-its own, whose peak memory is measured. A straight line through the peaks says at how many rows
+its own, whose peak memory is measured (with `--quick` it is
+less, since fewer trees are kept). A straight line through the peaks says at how many rows
 training would need all of the memory.
 """
 
@@ -116,7 +117,7 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(folder: Path, regressor: str, *, load_only: bool) -> dict[str, float]:
+def measure(folder: Path, regressor: str, *, quick: bool, load_only: bool) -> dict[str, float]:
     """Load and train in this process; return seconds and MiB."""
     began = time.perf_counter()
     if load_only:
@@ -133,7 +134,7 @@ def measure(folder: Path, regressor: str, *, load_only: bool) -> dict[str, float
         loaded.update(load_s=time.perf_counter() - began, load_peak_mib=peak_mib())
         return table
 
-    train(load(), regressor=regressor)
+    train(load(), regressor=regressor, quick=quick)
     seconds = time.perf_counter() - began - loaded["load_s"]
     return loaded | {"train_s": seconds, "train_peak_mib": peak_mib()}
 
@@ -143,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[2000, 8000, 32000])
     parser.add_argument("--regressor", default="stacking")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--columns", type=int, default=970)
     parser.add_argument("--clips", type=int, default=2, help="a participant")
     parser.add_argument("--memory-gib", type=float, default=24.0)
@@ -151,7 +153,8 @@ def main() -> None:
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.measure:
-        print(json.dumps(measure(asked.measure, asked.regressor, load_only=asked.load_only)))
+        choices = {"quick": asked.quick, "load_only": asked.load_only}
+        print(json.dumps(measure(asked.measure, asked.regressor, **choices)))
         return
     peaks = []
     with TemporaryDirectory() as scratch:
@@ -163,6 +166,7 @@ def main() -> None:
                 print(f"{rows} rows: written in {time.perf_counter() - began:.1f} s", flush=True)
             command = [sys.executable, __file__, "--measure", folder, "--regressor"]
             command += [asked.regressor] + ["--load-only"] * asked.load_only
+            command += ["--quick"] * asked.quick
             run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             found = json.loads(run.stdout.splitlines()[-1])
             told = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
