@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
@@ -350,6 +351,23 @@ def test_an_outcome_survives_storage_bit_by_bit(features: dict[str, float]) -> N
     assert (got.file_size, got.file_mtime_ns) == (3, 4)
 
 
+def test_outcomes_are_decoded_without_the_parser_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = ClipTask("k", "p", "c", "/c", ("color",))
+    frames = np.arange(6, dtype=np.float32).reshape(2, 3)
+    data = encode(
+        ClipOutcome(task, {}, {"color.a": 1.0}, frames={"custom": frames}, frame_time_s=np.ones(2))
+    )
+
+    def parse(*_arguments: object, **_more: object) -> None:
+        raise AssertionError("not safe in several threads under Python 3.11")
+
+    monkeypatch.setattr(ast, "parse", parse)
+    got = decode(data)
+    assert dict(got.features) == {"color.a": 1.0}
+    np.testing.assert_array_equal(got.frames["custom"], frames)
+    np.testing.assert_array_equal(got.frame_time_s, np.ones(2))
+
+
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_damaged_outcomes_are_noticed(noise: bytes, cut: int) -> None:
     whole = encode(ClipOutcome(ClipTask("k", "p", "c", "/c", ()), {}, {"color.a": 1.0}))
@@ -390,12 +408,12 @@ def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
     assert store.check(task) is None
     assert store.load(task) is not None
     assert store.load(replace(task, samples=3)) is None
-    (tmp_path / "clips" / "k" / "k.npz").write_bytes(b"damaged")
+    (tmp_path / "clips" / "k" / "k.zip").write_bytes(b"damaged")
     assert store.load(task) is None
     assert store.check(task) is None
     store.forget(task)
     store.forget(task)
-    assert not (tmp_path / "clips" / "k" / "k.npz").exists()
+    assert not (tmp_path / "clips" / "k" / "k.zip").exists()
 
 
 def test_an_error_of_the_progress_bar_ends_the_workers(tmp_path: Path) -> None:
@@ -438,12 +456,12 @@ def test_a_killed_run_goes_on_and_gives_the_table_of_an_undisturbed_one(tmp_path
     run = subprocess.Popen([sys.executable, tmp_path / "run.py"])
     clips = tmp_path / "F" / "clips"
     until = time.monotonic() + 60
-    while len(list(clips.rglob("*.npz"))) < 5 and time.monotonic() < until:
+    while len(list(clips.rglob("*.zip"))) < 5 and time.monotonic() < until:
         assert run.poll() is None
         time.sleep(0.01)
     run.kill()
     run.wait()
-    stored = len(list(clips.rglob("*.npz")))
+    stored = len(list(clips.rglob("*.zip")))
     assert 5 <= stored < 30
     assert json.loads((tmp_path / "F" / "extraction.json").read_text())["complete"] is False
     with pytest.raises(FeatureTableError, match="interrupted"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -359,10 +360,10 @@ def test_the_single_file_of_an_earlier_version_is_named(five: Path) -> None:
 def test_damaged_numbers_of_a_stored_clip_are_a_failure_and_measured_again(
     tmp_path: Path, five: Path
 ) -> None:
-    (path,) = five.glob(f"clips/*/{clip_key('002', '2.mp4')}.npz")
+    (path,) = five.glob(f"clips/*/{clip_key('002', '2.mp4')}.zip")
     assert path.parent.name == path.name[:2]
     data = bytearray(path.read_bytes())
-    place = data.index(b"values.npy") + 30
+    place = data.index(b"values.f4") + len(b"values.f4")
     data[place : place + 8] = bytes(8)
     path.write_bytes(data)
     cohort = _cohort(tmp_path, 5)
@@ -377,8 +378,6 @@ def test_damaged_numbers_of_a_stored_clip_are_a_failure_and_measured_again(
 def test_a_check_reads_names_once_and_no_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pallor.cohort import clip_outcome
-
     (tmp_path / "x").write_bytes(b"12345")
     status = (tmp_path / "x").stat()
     store = ClipStore(tmp_path / "clips")
@@ -391,17 +390,17 @@ def test_a_check_reads_names_once_and_no_numbers(
             )
         )
     read: list[str] = []
-    real = clip_outcome._member
+    real = zipfile.ZipFile.read
 
-    def member(archive, name: str) -> str:
+    def member(archive: zipfile.ZipFile, name: str) -> bytes:
         read.append(name)
         return real(archive, name)
 
-    monkeypatch.setattr(clip_outcome, "_member", member)
+    monkeypatch.setattr(zipfile.ZipFile, "read", member)
     found = [store.check(task) for task in tasks]
     assert found == [ClipLayout(NAMES[i % 2]) for i in range(5)]
-    assert (read.count("meta"), read.count("names")) == (5, 2)
-    assert set(read) == {"meta", "names"}
+    assert (read.count("meta.json"), read.count("names.txt")) == (5, 2)
+    assert set(read) == {"meta.json", "names.txt"}
 
 
 def test_frames_go_through_parts(tmp_path: Path, small_parts: None) -> None:

@@ -1,7 +1,9 @@
 """One clip's measurement: the task, the outcome, and the outcome as bytes.
 
-The bytes are a NumPy archive without pickled objects. They go from worker to parent as they
-are, and the parent stores them as they are.
+The bytes are a ZIP of plain JSON, text and little-endian numbers. They go from worker to parent as
+they are, and the parent stores them as they are. It is no NumPy archive, since NumPy has Python's
+parser read the head of each array, and Python 3.11 fails in it now and then when threads do that
+at the same time.
 """
 
 from __future__ import annotations
@@ -22,8 +24,11 @@ from pallor.cohort.table_layout import ClipLayout
 from pallor.errors import UsageError
 from pallor.features.settings import FeatureSettings
 
+_META = "meta.json"
+_NAMES = "names.txt"
+_VALUES = "values.f4"
 _FRAMES = "frames/"
-_TIMES = "frame_time_s"
+_TIMES = "frame_time_s.f8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +185,19 @@ def encode(outcome: ClipOutcome) -> bytes:
         "frames": layout.frames,
         "times": layout.times,
     }
-    arrays: dict[str, NDArray[Any]] = {
-        "meta": np.frombuffer(json.dumps(meta).encode("utf-8"), dtype=np.uint8),
-        "names": np.frombuffer(names, dtype=np.uint8),
-        "values": outcome.values(),
+    members = {
+        _META: json.dumps(meta).encode("utf-8"),
+        _NAMES: names,
+        _VALUES: outcome.values().astype("<f4").tobytes(),
     }
-    arrays |= {f"{_FRAMES}{name}": values for name, values in outcome.frames.items()}
+    for name, values in outcome.frames.items():
+        members[f"{_FRAMES}{name}"] = values.astype("<f4").tobytes()
     if outcome.frame_time_s is not None:
-        arrays[_TIMES] = outcome.frame_time_s
+        members[_TIMES] = outcome.frame_time_s.astype("<f8").tobytes()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 
@@ -202,16 +210,16 @@ def decode(data: bytes) -> ClipOutcome:
         If the bytes are anything else.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            meta = json.loads(archive["meta"].tobytes().decode("utf-8"))
-            names = archive["names"].tobytes().decode("utf-8")
-            values = np.asarray(archive["values"], dtype=np.float32)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            meta = json.loads(archive.read(_META))
+            names = archive.read(_NAMES).decode("utf-8")
+            values = np.frombuffer(archive.read(_VALUES), "<f4")
             frames = {
-                name.removeprefix(_FRAMES): np.asarray(archive[name], dtype=np.float32)
-                for name in archive.files
-                if name.startswith(_FRAMES)
+                str(name): _numbers(archive, f"{_FRAMES}{name}", "<f4", np.float32).reshape(-1, d)
+                for name, d in meta["frames"]
             }
-            times = np.asarray(archive[_TIMES], np.float64) if _TIMES in archive.files else None
+            kept = _TIMES in archive.namelist()
+            times = _numbers(archive, _TIMES, "<f8", np.float64) if kept else None
         return ClipOutcome(
             _task(meta["task"]),
             meta["measured"],
@@ -243,10 +251,10 @@ def decode_head(file: IO[bytes], known_names: MutableMapping[str, tuple[str, ...
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            meta = json.loads(_member(archive, "meta"))
+            meta = json.loads(archive.read(_META))
             digest = str(meta["names_sha256"])
             if digest not in known_names:
-                known_names[digest] = _listed(_member(archive, "names"))
+                known_names[digest] = _listed(archive.read(_NAMES).decode("utf-8"))
         frames = tuple((str(name), int(depth)) for name, depth in meta["frames"])
         digest_of_file = meta["measured"].get("file_sha256")
         return OutcomeHead(
@@ -275,9 +283,8 @@ _DAMAGE = (
 )
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> str:
-    data = np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-    return data.tobytes().decode("utf-8")
+def _numbers(archive: zipfile.ZipFile, name: str, stored: str, kind: type) -> NDArray[Any]:
+    return np.frombuffer(archive.read(name), stored).astype(kind)
 
 
 def _listed(names: str) -> tuple[str, ...]:

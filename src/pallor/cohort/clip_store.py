@@ -18,7 +18,7 @@ from pallor.cohort.clip_outcome import (
 )
 from pallor.cohort.table_layout import ClipLayout
 
-SUFFIX = ".npz"
+SUFFIX = ".zip"
 
 
 def clip_key(participant_id: str, clip: str) -> str:
