@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import os
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fake_worker import fake
+from feature_parts import parts_of
 from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, DamagedOutcomeError, decode, encode
 from pallor.cohort.clip_store import ClipStore
 from pallor.cohort.extraction import extract
@@ -32,6 +34,7 @@ from pallor.cohort.feature_table import (
 )
 from pallor.cohort.folder_lock import locked
 from pallor.cohort.table import Cohort, cohort_from_frame
+from pallor.cohort.table_layout import ClipLayout
 from pallor.errors import ClipError, CohortError, FeatureTableError, UsageError
 
 
@@ -133,11 +136,11 @@ def test_a_second_run_does_only_what_is_missing_failed_or_changed(tmp_path: Path
 def test_other_settings_are_refused_until_overwritten(tmp_path: Path) -> None:
     cohort = _cohort(tmp_path, {"a.mp4": "fine"})
     extract(cohort, tmp_path / "F", ["color"], worker=fake)
-    before = (tmp_path / "F" / "features.parquet").read_bytes()
+    before = parts_of(tmp_path / "F")
     for asked, samples in ((["pulse"], 16), (["color"], 8), (None, 16)):
         with pytest.raises(FeatureTableError, match=r"--overwrite"):
             extract(cohort, tmp_path / "F", asked, worker=fake, samples=samples)
-    assert (tmp_path / "F" / "features.parquet").read_bytes() == before
+    assert parts_of(tmp_path / "F") == before
     extract(cohort, tmp_path / "F", ["pulse"], worker=fake, overwrite=True)
     assert _features(tmp_path / "F").attrs["extraction"]["modalities_asked"] == ["pulse"]
 
@@ -262,17 +265,29 @@ def test_real_stills_give_color_and_refuse_pulse(tmp_path: Path) -> None:
     assert [f.code for f in refused.failures] == ["still_image"] * 3 + ["missing"]
 
 
+def _part(folder: Path, number: int = 0) -> Path:
+    return folder / "features.parquet" / f"part-{number:05d}.parquet"
+
+
 @pytest.mark.parametrize(
     ("break_it", "part"),
     [
         (lambda f: (f / "extraction.json").unlink(), "no feature table"),
         (lambda f: (f / "extraction.json").write_text("{"), "damaged"),
         (lambda f: (f / "extraction.json").write_text("[]"), "damaged"),
-        (lambda f: (f / "features.parquet").unlink(), "features.parquet is absent"),
-        (lambda f: (f / "features.parquet").write_bytes(b"x"), "not a readable Parquet"),
+        (lambda f: shutil.rmtree(f / "features.parquet"), "features.parquet is absent"),
+        (lambda f: _part(f).write_bytes(b"x"), "not a readable Parquet"),
+        (lambda f: _part(f).unlink(), "1 of 1 parts are absent"),
+        (lambda f: shutil.copy(_part(f), _part(f, 1)), "part-00001.parquet is no part"),
         (
-            lambda f: pd.DataFrame({"participant_id": ["p"]}).to_parquet(f / "features.parquet"),
-            "columns clip",
+            lambda f: pd.DataFrame({"participant_id": ["p"]}).to_parquet(_part(f)),
+            "pallor extract did not write this",
+        ),
+        (
+            lambda f: (f / "extraction.json").write_text(
+                (f / "extraction.json").read_text().replace('"samples": 16', '"samples": 8')
+            ),
+            r"other settings than extraction.json tells of \(samples\)",
         ),
         (
             lambda f: (f / "extraction.json").write_text(
@@ -283,6 +298,12 @@ def test_real_stills_give_color_and_refuse_pulse(tmp_path: Path) -> None:
         (
             lambda f: (f / "extraction.json").write_text(
                 (f / "extraction.json").read_text().replace('"done": 1', '"done": 2')
+            ),
+            "tells of 2 rows, but of 1",
+        ),
+        (
+            lambda f: (f / "extraction.json").write_text(
+                (f / "extraction.json").read_text().replace('"content": "', '"content": "0')
             ),
             "do not belong together",
         ),
@@ -303,6 +324,7 @@ def test_a_table_is_read_from_a_folder_or_a_cohort_file(tmp_path: Path, finished
     (tmp_path / "c.csv").write_text("participant_id,clip\np,a.mp4\n")
     assert modalities_of(read_table(finished)) == ["color", "pulse"]
     assert len(read_table(finished / "features.parquet")) == 1
+    assert len(read_table(finished / "extraction.json")) == 1
     plain = read_table(tmp_path / "c.csv")
     assert modalities_of(plain) == []
     with pytest.raises(FeatureTableError, match="no features of 'color'"):
@@ -329,6 +351,23 @@ def test_an_outcome_survives_storage_bit_by_bit(features: dict[str, float]) -> N
     assert (got.file_size, got.file_mtime_ns) == (3, 4)
 
 
+def test_outcomes_are_decoded_without_the_parser_of_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = ClipTask("k", "p", "c", "/c", ("color",))
+    frames = np.arange(6, dtype=np.float32).reshape(2, 3)
+    data = encode(
+        ClipOutcome(task, {}, {"color.a": 1.0}, frames={"custom": frames}, frame_time_s=np.ones(2))
+    )
+
+    def parse(*_arguments: object, **_more: object) -> None:
+        raise AssertionError("not safe in several threads under Python 3.11")
+
+    monkeypatch.setattr(ast, "parse", parse)
+    got = decode(data)
+    assert dict(got.features) == {"color.a": 1.0}
+    np.testing.assert_array_equal(got.frames["custom"], frames)
+    np.testing.assert_array_equal(got.frame_time_s, np.ones(2))
+
+
 @given(st.binary(max_size=200), st.integers(0, 2000))
 def test_damaged_outcomes_are_noticed(noise: bytes, cut: int) -> None:
     whole = encode(ClipOutcome(ClipTask("k", "p", "c", "/c", ()), {}, {"color.a": 1.0}))
@@ -351,7 +390,7 @@ def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
     task = ClipTask("k", "p", "a.mp4", str(path), ("color",))
     status = path.stat()
     store = ClipStore(tmp_path / "clips")
-    assert store.get(task) is None
+    assert store.check(task) is None
     store.put(
         ClipOutcome(
             task,
@@ -361,16 +400,20 @@ def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
             file_mtime_ns=status.st_mtime_ns,
         )
     )
-    assert store.get(task) is not None
+    assert store.check(task) == ClipLayout(("color.a",))
     os.utime(path, (1, 1))
-    assert store.get(task) is not None  # same content
+    assert store.check(task) is not None  # same content
     path.write_bytes(b"54321")
     os.utime(path, (2, 2))
-    assert store.get(task) is None
+    assert store.check(task) is None
     assert store.load(task) is not None
     assert store.load(replace(task, samples=3)) is None
-    (tmp_path / "clips" / "k.npz").write_bytes(b"damaged")
+    (tmp_path / "clips" / "k" / "k.zip").write_bytes(b"damaged")
     assert store.load(task) is None
+    assert store.check(task) is None
+    store.forget(task)
+    store.forget(task)
+    assert not (tmp_path / "clips" / "k" / "k.zip").exists()
 
 
 def test_an_error_of_the_progress_bar_ends_the_workers(tmp_path: Path) -> None:
@@ -396,6 +439,7 @@ sys.path.insert(0, {tests!r})
 from pallor.cohort.extraction import extract
 from pallor.cohort.table import read_cohort
 from fake_worker import fake
+from feature_parts import parts_of
 extract(read_cohort({table!r}), {out!r}, ["color"], 2, worker=fake)
 """
 
@@ -412,12 +456,12 @@ def test_a_killed_run_goes_on_and_gives_the_table_of_an_undisturbed_one(tmp_path
     run = subprocess.Popen([sys.executable, tmp_path / "run.py"])
     clips = tmp_path / "F" / "clips"
     until = time.monotonic() + 60
-    while len(list(clips.glob("*.npz"))) < 5 and time.monotonic() < until:
+    while len(list(clips.rglob("*.zip"))) < 5 and time.monotonic() < until:
         assert run.poll() is None
         time.sleep(0.01)
     run.kill()
     run.wait()
-    stored = len(list(clips.glob("*.npz")))
+    stored = len(list(clips.rglob("*.zip")))
     assert 5 <= stored < 30
     assert json.loads((tmp_path / "F" / "extraction.json").read_text())["complete"] is False
     with pytest.raises(FeatureTableError, match="interrupted"):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from feature_parts import write_store
 from pallor.evaluation import shared_fitting
 from pallor.evaluation.part_store import PartStore
 from pallor.evaluation.protocol import evaluate
@@ -275,17 +276,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no SIGKILL")
 def test_a_killed_command_is_given_again_and_writes_what_an_undisturbed_one_does(tmp_path):
-    from pallor.cohort.feature_table import MEASURED_COLUMNS
-
-    table = features(people=24)
-    known = {"input_kind": "face_video", "usable_pulse": True, "warnings": ""}
-    for name in MEASURED_COLUMNS:
-        if name not in table.columns:
-            table[name] = known.get(name, 20.0)
-    (tmp_path / "features").mkdir()
-    table.to_parquet(tmp_path / "features" / "features.parquet")
-    settings = {"complete": True, "counts": {"done": len(table)}, "failures": []}
-    (tmp_path / "features" / "extraction.json").write_text(json.dumps(settings))
+    write_store(features(people=24), tmp_path / "features")
     run = tmp_path / "run"
     command = [
         sys.executable, "-m", "pallor", "evaluate", tmp_path / "features", "-o", run,

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from pallor.errors import FeatureTableError, UsageError
+from pallor.models import preprocessing
 from pallor.models.applicability import check_applicability
+from pallor.models.preprocessing import lean_matrix, matrix, varying_columns, with_demographics
 from pallor.models.training import select_rows, train
 from pallor.models.training_summary import internal_metrics, scores
 
@@ -221,3 +223,32 @@ def test_what_simulation_taught_is_said_of_every_clip_not_known_to_be_simulated(
         fit = check_applicability(trained, clip="a.mp4", input_kind="face_video", simulated=clip)
         assert len(fit.warnings) == count
         assert all(w.text.startswith("a.mp4: ") for w in fit.warnings)
+
+
+def test_single_precision_in_memory_changes_no_bit_of_the_model():
+    table = cohort()
+    features = [name for name in table.columns if "." in name]
+    single = table.astype(dict.fromkeys(features, np.float32))
+    double = single.astype(dict.fromkeys(features, np.float64))
+    assert lean_matrix(single, features).dtype == np.float32
+    assert lean_matrix(double, features).dtype == np.float64
+    np.testing.assert_array_equal(lean_matrix(single, features), matrix(double, features))
+    for demographics in (False, True):
+        one, other = (train(t, demographics=demographics, quick=True) for t in (single, double))
+        assert one.metadata["metrics"] == other.metadata["metrics"]
+        asked = with_demographics(double)
+        np.testing.assert_array_equal(one.estimator.predict(asked), other.estimator.predict(asked))
+
+
+def test_a_matrix_is_the_same_in_pieces(monkeypatch):
+    table = pd.DataFrame(np.arange(21.0).reshape(7, 3), columns=["a", "b", "c"])
+    table.loc[2, "a"], table.loc[5, "b"], table.loc[6, "c"] = np.inf, -np.inf, np.nan
+    expected = table.to_numpy(copy=True)
+    expected[~np.isfinite(expected)] = np.nan
+    for rows in (1, 3, 7, 100):
+        monkeypatch.setattr(preprocessing, "_ROWS_AT_A_TIME", rows)
+        np.testing.assert_array_equal(matrix(table, ["a", "b", "c"]), expected)
+    assert varying_columns(expected[2:3]) == 0
+    assert varying_columns(expected) == 3
+    assert varying_columns(np.full((3, 2), np.nan)) == 0
+    assert varying_columns(np.array([[np.nan, 1.0], [2.0, 1.0], [3.0, np.nan]])) == 1

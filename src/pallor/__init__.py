@@ -24,6 +24,7 @@ from pallor._version import __version__
 if TYPE_CHECKING:
     from pallor import features
     from pallor.api import evaluate, extract, load_model, train
+    from pallor.cohort.feature_table import iter_features, load_features
     from pallor.errors import PallorError
     from pallor.features.quality import check
     from pallor.video.recorder import record
@@ -33,6 +34,8 @@ _LAZY = {
     "check": "pallor.features.quality",
     "evaluate": "pallor.api",
     "extract": "pallor.api",
+    "iter_features": "pallor.cohort.feature_table",
+    "load_features": "pallor.cohort.feature_table",
     "load_model": "pallor.api",
     "record": "pallor.video.recorder",
     "train": "pallor.api",
@@ -45,6 +48,8 @@ __all__ = [
     "evaluate",
     "extract",
     "features",
+    "iter_features",
+    "load_features",
     "load_model",
     "record",
     "train",

@@ -127,22 +127,29 @@ class EvaluationResult:
         return Path(path)
 
 
-def evaluate(table: pd.DataFrame | str | Path, **options: Any) -> EvaluationResult:
+def evaluate(
+    table: pd.DataFrame | str | Path | Sequence[str | Path], **options: Any
+) -> EvaluationResult:
     """Evaluate what an estimate from these features is worth.
 
     Parameters
     ----------
     table
-        A feature table, or its path or address; a cohort table gives the baselines alone.
+        A feature table, or its path or address, or those of several; then only the features
+        that ``modalities`` ask for are read. A cohort table gives the baselines alone.
     **options
         As in :func:`pallor.evaluation.protocol.evaluate`: ``group``, ``modalities``,
         ``regressors``, ``folds``, ``repeats``, ``seed``, ``quick``, ``workers``.
     """
+    import pandas as pd
+
     from pallor.cohort.feature_table import read_table
+    from pallor.evaluation.controls import SEEN
     from pallor.evaluation.protocol import evaluate as evaluate_table
 
-    frame = read_table(table) if isinstance(table, str | Path) else table
-    return EvaluationResult(evaluate_table(frame, **options))
+    if not isinstance(table, pd.DataFrame):
+        table = read_table(table, options.get("modalities"), also=SEEN)
+    return EvaluationResult(evaluate_table(table, **options))
 
 
 @dataclass(frozen=True)
@@ -193,22 +200,26 @@ class TrainedModel:
         return save_model(self.model, Path(path))
 
 
-def train(table: pd.DataFrame | str | Path, **options: Any) -> TrainedModel:
+def train(table: pd.DataFrame | str | Path | Sequence[str | Path], **options: Any) -> TrainedModel:
     """Train a model on a feature table.
 
     Parameters
     ----------
     table
-        A feature table, or its path or address.
+        A feature table, or its path or address, or those of several; then only the features
+        that ``modalities`` ask for are read.
     **options
         As in :func:`pallor.models.training.train`: ``regressor``, ``modalities``,
         ``demographics``, ``coverage``, ``seed``, ``quick``.
     """
+    import pandas as pd
+
     from pallor.cohort.feature_table import load_features
     from pallor.models.training import train as train_model
 
-    frame = load_features(table) if isinstance(table, str | Path) else table
-    return TrainedModel(train_model(frame, **options))
+    if not isinstance(table, pd.DataFrame):
+        table = load_features(table, options.get("modalities"))
+    return TrainedModel(train_model(table, **options))
 
 
 def load_model(path: str | Path) -> TrainedModel:

@@ -34,11 +34,11 @@ class Protocol(StrEnum):
 
 def evaluate(
     features: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="FEATURES",
-            help="Folder of a feature table, or its address (s3://...); or a cohort table, for "
-            "the baselines alone.",
+            metavar="FEATURES...",
+            help="Folder of a feature table or its address (s3://...), or several; or a cohort "
+            "table, for the baselines alone.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run.")] = Path(
@@ -77,16 +77,18 @@ def evaluate(
     the same command is given again.
     """
     from pallor.cohort.feature_table import read_table
+    from pallor.evaluation.controls import SEEN
     from pallor.evaluation.protocol import evaluate as evaluate_table
     from pallor.report.files import write_run
 
-    table = read_table(features)
+    chosen = comma_list(modalities)
+    table = read_table(features, chosen, also=SEEN)
     with progress("evaluating") as report:
         result = evaluate_table(
             table,
             protocol=protocol.value,
             group=group,
-            modalities=comma_list(modalities),
+            modalities=chosen,
             regressors=tuple(comma_list(regressors) or ()),
             folds=folds,
             repeats=repeats,

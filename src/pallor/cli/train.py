@@ -12,7 +12,10 @@ from pallor.cli.output import NOTICE, SIMULATED, comma_list, progress, say
 
 def train(
     features: Annotated[
-        str, typer.Argument(metavar="FEATURES", help="Feature table's folder, or its address.")
+        list[str],
+        typer.Argument(
+            metavar="FEATURES...", help="Folder of a feature table or its address, or several."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.")] = Path(
         "model.pallor"
@@ -30,6 +33,9 @@ def train(
 ) -> None:
     """Train a model on every modality of a feature table, intervals included.
 
+    Tables that were extracted with different settings are refused; a participant of two tables
+    is one person.
+
     The figures that it prints come from grouped cross-validation inside; `pallor evaluate`
     is the full account.
     """
@@ -37,11 +43,12 @@ def train(
     from pallor.models.bundle import save_model
     from pallor.models.training import train as train_model
 
+    chosen = comma_list(modalities)
     with progress("training") as report:
         model = train_model(
-            load_features(features),
+            load_features(features, chosen),
             regressor=regressor,
-            modalities=comma_list(modalities),
+            modalities=chosen,
             demographics=demographics,
             coverage=coverage,
             seed=seed,

@@ -1,10 +1,11 @@
-"""Files that are there completely or not at all, whatever interrupts the writing."""
+"""Files and folders that are there completely or not at all, whatever interrupts the writing."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,8 +52,7 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
     OSError
         As in `write_bytes`.
     """
-    # Not tempfile: its files are private to the user, results shall follow the umask.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    temporary = _beside(path)
     try:
         fill(temporary)
         _flush(temporary)
@@ -61,6 +61,64 @@ def write_with(path: Path, fill: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+def replace_folder(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let ``fill`` write a temporary folder beside ``path``, then put it in place.
+
+    One process at a time may do this to a path. No system call puts a folder in the place of a
+    filled one: killed between two steps, there is the old folder, the new one, or none, and
+    never a mixture. What is left over beside it is removed by the next call.
+
+    Parameters
+    ----------
+    path
+        Where the finished folder goes; a file or a folder of this name is replaced.
+    fill
+        Called with the path of an empty folder; writes files into it.
+
+    Raises
+    ------
+    OSError
+        As in `write_bytes`.
+    """
+    _sweep(path)
+    temporary = _beside(path)
+    temporary.mkdir()
+    try:
+        fill(temporary)
+        for file in temporary.iterdir():
+            _flush(file)
+        _flush_folder(temporary)
+        _put_away(path)
+        temporary.rename(path)
+    finally:  # an interrupt, too, must leave no half folder
+        _sweep(path)
+    _flush_folder(path.parent)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, or a file of its name, so that no reader sees a part of it."""
+    _put_away(path)
+    _sweep(path)
+
+
+def _beside(path: Path) -> Path:
+    # Not tempfile: its files are private to the user, results shall follow the umask.
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+
+
+def _put_away(path: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(_beside(path))
+
+
+def _sweep(path: Path) -> None:
+    for left_over in path.parent.glob(f".{path.name}.*.part"):
+        if left_over.is_dir():
+            shutil.rmtree(left_over)
+        else:
+            left_over.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

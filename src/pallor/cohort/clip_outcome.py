@@ -1,30 +1,37 @@
 """One clip's measurement: the task, the outcome, and the outcome as bytes.
 
-The bytes are a NumPy archive without pickled objects. They go from worker to parent as they
-are, and the parent stores them as they are.
+The bytes are a ZIP of plain JSON, text and little-endian numbers. They go from worker to parent as
+they are, and the parent stores them as they are. It is no NumPy archive, since NumPy has Python's
+parser read the head of each array, and Python 3.11 fails in it now and then when threads do that
+at the same time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.cohort.table_layout import ClipLayout
 from pallor.errors import UsageError
 from pallor.features.settings import FeatureSettings
 
+_META = "meta.json"
+_NAMES = "names.txt"
+_VALUES = "values.f4"
 _FRAMES = "frames/"
-_TIMES = "frame_time_s"
+_TIMES = "frame_time_s.f8"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipTask:
     """What a worker needs to know to measure one clip.
 
@@ -131,6 +138,37 @@ class ClipOutcome:
         """Return the values of the features, ``(features,)``."""
         return np.fromiter(self.features.values(), np.float32, len(self.features))
 
+    def layout(self) -> ClipLayout:
+        """Return which columns the clip asks of a table."""
+        frames = tuple((name, int(values.shape[1])) for name, values in self.frames.items())
+        times = 0 if self.frame_time_s is None else len(self.frame_time_s)
+        return ClipLayout(tuple(self.features), frames, times)
+
+
+@dataclass(frozen=True)
+class OutcomeHead:
+    """A stored outcome without its numbers: what tells whether it still holds.
+
+    Attributes
+    ----------
+    task, file_size, file_mtime_ns, file_mark
+        As of `ClipOutcome`.
+    failed
+        Whether there is no measurement.
+    file_sha256
+        Of the file when it was measured; None where it is not known.
+    layout
+        Which columns the clip asks of a table.
+    """
+
+    task: ClipTask
+    failed: bool
+    file_size: int
+    file_mtime_ns: int
+    file_mark: str
+    file_sha256: str | None
+    layout: ClipLayout
+
 
 class DamagedOutcomeError(ValueError):
     """Bytes that are no stored outcome."""
@@ -138,6 +176,8 @@ class DamagedOutcomeError(ValueError):
 
 def encode(outcome: ClipOutcome) -> bytes:
     """Return an outcome as bytes; values keep every bit of their float32."""
+    names = "\n".join(outcome.features).encode("utf-8")
+    layout = outcome.layout()
     meta = {
         "task": asdict(outcome.task),
         "measured": dict(outcome.measured),
@@ -145,17 +185,24 @@ def encode(outcome: ClipOutcome) -> bytes:
         "file_size": outcome.file_size,
         "file_mtime_ns": outcome.file_mtime_ns,
         "file_mark": outcome.file_mark,
+        # By this the names, which are most of the text, need not be read of every clip.
+        "names_sha256": hashlib.sha256(names).hexdigest(),
+        "frames": layout.frames,
+        "times": layout.times,
     }
-    arrays: dict[str, NDArray[Any]] = {
-        "meta": _as_bytes(json.dumps(meta)),
-        "names": _as_bytes("\n".join(outcome.features)),
-        "values": outcome.values(),
+    members = {
+        _META: json.dumps(meta).encode("utf-8"),
+        _NAMES: names,
+        _VALUES: outcome.values().astype("<f4").tobytes(),
     }
-    arrays |= {f"{_FRAMES}{name}": values for name, values in outcome.frames.items()}
+    for name, values in outcome.frames.items():
+        members[f"{_FRAMES}{name}"] = values.astype("<f4").tobytes()
     if outcome.frame_time_s is not None:
-        arrays[_TIMES] = outcome.frame_time_s
+        members[_TIMES] = outcome.frame_time_s.astype("<f8").tobytes()
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 
@@ -168,39 +215,87 @@ def decode(data: bytes) -> ClipOutcome:
         If the bytes are anything else.
     """
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            meta = json.loads(archive["meta"].tobytes().decode("utf-8"))
-            names = archive["names"].tobytes().decode("utf-8")
-            values = np.asarray(archive["values"], dtype=np.float32)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            meta = json.loads(archive.read(_META))
+            names = archive.read(_NAMES).decode("utf-8")
+            values = np.frombuffer(archive.read(_VALUES), "<f4")
             frames = {
-                name.removeprefix(_FRAMES): np.asarray(archive[name], dtype=np.float32)
-                for name in archive.files
-                if name.startswith(_FRAMES)
+                str(name): _numbers(archive, f"{_FRAMES}{name}", "<f4", np.float32).reshape(-1, d)
+                for name, d in meta["frames"]
             }
-            times = np.asarray(archive[_TIMES], np.float64) if _TIMES in archive.files else None
-        keys = names.split("\n") if names else []
+            kept = _TIMES in archive.namelist()
+            times = _numbers(archive, _TIMES, "<f8", np.float64) if kept else None
         return ClipOutcome(
             _task(meta["task"]),
             meta["measured"],
-            dict(zip(keys, values.tolist(), strict=True)),
+            dict(zip(_listed(names), values.tolist(), strict=True)),
             None if meta["failure"] is None else ClipFailure(**meta["failure"]),
             int(meta["file_size"]),
             int(meta["file_mtime_ns"]),
-            str(meta.get("file_mark", "")),  # absent where an earlier version wrote it
+            str(meta["file_mark"]),
             frames,
             times,
         )
-    except (
-        KeyError,
-        ValueError,
-        TypeError,
-        OSError,
-        EOFError,
-        UsageError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as e:
-        raise DamagedOutcomeError(str(e)) from e
+    except _DAMAGE as error:
+        raise DamagedOutcomeError(str(error)) from error
+
+
+def decode_head(file: IO[bytes], known_names: MutableMapping[str, tuple[str, ...]]) -> OutcomeHead:
+    """Return what tells whether a stored outcome still holds, without reading its numbers.
+
+    Parameters
+    ----------
+    file
+        Opened for reading, with what `encode` wrote.
+    known_names
+        SHA-256 of lists of names to the lists seen so far; a new one is read and added.
+
+    Raises
+    ------
+    DamagedOutcomeError
+        If it holds anything else. Damaged numbers are noticed by `decode` alone.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            meta = json.loads(archive.read(_META))
+            digest = str(meta["names_sha256"])
+            if digest not in known_names:
+                known_names[digest] = _listed(archive.read(_NAMES).decode("utf-8"))
+        frames = tuple((str(name), int(depth)) for name, depth in meta["frames"])
+        digest_of_file = meta["measured"].get("file_sha256")
+        return OutcomeHead(
+            _task(meta["task"]),
+            meta["failure"] is not None,
+            int(meta["file_size"]),
+            int(meta["file_mtime_ns"]),
+            str(meta["file_mark"]),
+            digest_of_file if isinstance(digest_of_file, str) else None,
+            ClipLayout(known_names[digest], frames, int(meta["times"])),
+        )
+    except _DAMAGE as error:
+        raise DamagedOutcomeError(str(error)) from error
+
+
+_DAMAGE = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    UsageError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def _numbers(archive: zipfile.ZipFile, name: str, stored: str, kind: type) -> NDArray[Any]:
+    return np.frombuffer(archive.read(name), stored).astype(kind)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(names.split("\n")) if names else ()
 
 
 def _task(values: dict[str, Any]) -> ClipTask:
@@ -211,7 +306,3 @@ def _task(values: dict[str, Any]) -> ClipTask:
             "settings": FeatureSettings(**values["settings"]),
         }
     )
-
-
-def _as_bytes(text: str) -> NDArray[np.uint8]:
-    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)

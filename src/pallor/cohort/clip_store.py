@@ -12,11 +12,14 @@ from pallor.cohort.clip_outcome import (
     ClipOutcome,
     ClipTask,
     DamagedOutcomeError,
+    OutcomeHead,
     decode,
+    decode_head,
     encode,
 )
+from pallor.cohort.table_layout import ClipLayout
 
-SUFFIX = ".npz"
+SUFFIX = ".zip"
 
 
 def clip_key(participant_id: str, clip: str) -> str:
@@ -29,6 +32,9 @@ def clip_key(participant_id: str, clip: str) -> str:
 class ClipStore:
     """Outcomes of one folder.
 
+    They lie in 256 folders by the first two digits of their keys: file systems and their tools
+    are slow with a million files in one.
+
     Parameters
     ----------
     folder
@@ -37,27 +43,33 @@ class ClipStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._names: dict[str, tuple[str, ...]] = {}
 
     def put(self, outcome: ClipOutcome) -> None:
         """Store the outcome of a clip that was measured."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(self._path(outcome.task.key), encode(outcome))
+        path = self._path(outcome.task.key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(path, encode(outcome))
 
-    def get(self, task: ClipTask) -> ClipOutcome | None:
-        """Return the outcome of a task if it is stored and still describes the file.
+    def check(self, task: ClipTask) -> ClipLayout | None:
+        """Return what a stored outcome holds, if there is one that still describes the file.
 
         A file of the same size and time is the same; of another time, if it has the same
         hash. At an address a file is the same if its size and what its server gives as mark
-        are. A stored outcome that is damaged counts as absent.
+        are. A stored outcome that is damaged counts as absent. Its numbers are not read.
         """
-        outcome = self.load(task)
-        if outcome is None:
+        try:
+            with self._path(task.key).open("rb") as file:
+                head = decode_head(file, self._names)
+        except (OSError, DamagedOutcomeError):
+            return None
+        if head.failed or not _is_same(head.task, task):
             return None
         if is_address(task.path):
             from pallor.cohort.fetched_clip import is_unchanged
 
-            return outcome if is_unchanged(task.path, outcome) else None
-        return outcome if _is_unchanged(Path(task.path), outcome) else None
+            return head.layout if is_unchanged(task.path, head) else None
+        return head.layout if _is_unchanged(Path(task.path), head) else None
 
     def load(self, task: ClipTask) -> ClipOutcome | None:
         """Return the stored outcome of a task, whatever became of the file since."""
@@ -65,29 +77,35 @@ class ClipStore:
             outcome = decode(self._path(task.key).read_bytes())
         except (OSError, DamagedOutcomeError):
             return None
-        # The path may differ: tables and clips are moved together.
-        if replace(outcome.task, path=task.path) != task or outcome.failure is not None:
-            return None
-        return outcome
+        return outcome if outcome.failure is None and _is_same(outcome.task, task) else None
+
+    def forget(self, task: ClipTask) -> None:
+        """Forget the outcome of a task, so that the next run measures it again."""
+        self._path(task.key).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Forget all outcomes."""
-        for path in self._folder.glob(f"*{SUFFIX}"):
+        for path in self._folder.rglob(f"*{SUFFIX}"):
             path.unlink()
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}{SUFFIX}"
+        return self._folder / key[:2] / f"{key}{SUFFIX}"
 
 
-def _is_unchanged(path: Path, outcome: ClipOutcome) -> bool:
+def _is_same(stored: ClipTask, task: ClipTask) -> bool:
+    # The path may differ: tables and clips are moved together.
+    return replace(stored, path=task.path) == task
+
+
+def _is_unchanged(path: Path, head: OutcomeHead) -> bool:
     try:
         status = path.stat()
-        if status.st_size != outcome.file_size:
+        if status.st_size != head.file_size:
             return False
-        if status.st_mtime_ns == outcome.file_mtime_ns:
+        if status.st_mtime_ns == head.file_mtime_ns:
             return True
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return False
-    return digest == outcome.measured.get("file_sha256")
+    return digest == head.file_sha256

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from pallor._version import __version__
 from pallor.cohort.address import is_address, shown
 from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome, ClipTask
 from pallor.cohort.clip_store import ClipStore, clip_key
+from pallor.cohort.extraction_finish import finish
 from pallor.cohort.extraction_record import (
     earlier_record,
     library_versions,
@@ -20,18 +20,10 @@ from pallor.cohort.extraction_record import (
     write_record,
 )
 from pallor.cohort.extraction_worker import Measure, measure
-from pallor.cohort.feature_table import (
-    CLIPS,
-    FAILURES,
-    MEASURED_COLUMNS,
-    SETTINGS,
-    TABLE,
-    modalities_of,
-)
+from pallor.cohort.feature_folder import CLIPS, FORMAT, MEASURED_COLUMNS, SETTINGS, TABLE
 from pallor.cohort.folder_lock import locked
-from pallor.cohort.frame_columns import FrameColumns
 from pallor.cohort.table import Cohort
-from pallor.cohort.table_assembly import assemble, write_failures, write_table
+from pallor.cohort.table_layout import ClipLayout, LayoutUnion, TableLayout
 from pallor.errors import CohortError, FeatureTableError, UsageError
 from pallor.features.settings import FeatureSettings, usable_cores
 
@@ -49,7 +41,6 @@ class ClipRunner(Protocol):
 MakeRunner = Callable[[], AbstractContextManager[ClipRunner]]
 """Opens a runner; leaving its context ends all its work."""
 
-FORMAT = 1
 _ASKING = 16
 
 
@@ -70,7 +61,7 @@ class ExtractionResult:
     failures
         Why, one a failed row, in the order of the cohort.
     table
-        Path of ``features.parquet``; it does not exist where ``done`` is 0.
+        Path of ``features.parquet``, a folder of parts; it does not exist where ``done`` is 0.
     """
 
     read: int
@@ -188,8 +179,8 @@ def extract(
             write_record(folder, record)
             if pool is None:
                 pool = _local_pool(workers, worker, time_limit_s)
-            failures, resumed = _run(tasks, store, pool, progress)
-            done, listed = _finish(cohort, folder, tasks, store, failures, record)
+            failures, resumed, layout = _run(tasks, store, pool, progress)
+            done, listed = finish(cohort, folder, tasks, store, failures, layout, record)
     except OSError as error:
         raise FeatureTableError(f"{folder}: {error}") from error
     return ExtractionResult(len(tasks), done, len(listed), resumed, listed, folder / TABLE)
@@ -265,86 +256,48 @@ def _local_pool(workers: int, worker: Measure, time_limit_s: float | None) -> Ma
 
 def _run(
     tasks: list[ClipTask], store: ClipStore, pool: MakeRunner, progress: Progress | None
-) -> tuple[dict[str, ClipFailure], int]:
-    """Measure what is not stored; return the failures by key, and how many were stored."""
+) -> tuple[dict[str, ClipFailure], int, TableLayout]:
+    """Measure what is not stored; return failures by key, how many were stored, the columns."""
     report: Progress = progress if progress is not None else lambda _done, _total, _clip: None
-    pending = _not_stored(tasks, store)
+    stored = _stored(tasks, store)
+    columns = LayoutUnion()
+    for layout in stored:
+        if layout is not None:
+            columns.add(layout)
+    pending = [task for task, layout in zip(tasks, stored, strict=True) if layout is None]
     resumed = len(tasks) - len(pending)
     failures: dict[str, ClipFailure] = {}
     if resumed:
         report(resumed, len(tasks), "")
     if not pending:
-        return failures, resumed
+        return failures, resumed, columns.table()
     read = resumed
+    awaited = {task.key for task in pending}
     with pool() as runner:
         for outcome in runner.run(pending):
             if outcome.failure is not None:
                 failures[outcome.task.key] = outcome.failure
             else:
                 store.put(outcome)
+                columns.add(outcome.layout())
+            awaited.discard(outcome.task.key)
             read += 1
             report(read, len(tasks), shown(outcome.task.clip))
-    return failures, resumed
+    for task in pending:
+        if task.key in awaited:  # lost on the way; what is stored is of an earlier file
+            clip = shown(task.clip)
+            failures[task.key] = ClipFailure(
+                task.participant_id, task.clip, "internal", f"{clip}: no outcome came back"
+            )
+    return failures, resumed, columns.table()
 
 
-def _not_stored(tasks: list[ClipTask], store: ClipStore) -> list[ClipTask]:
-    """Return the tasks that are still to be done."""
+def _stored(tasks: list[ClipTask], store: ClipStore) -> list[ClipLayout | None]:
+    """Return what is stored of each task, None where it is still to be done."""
     if not any(is_address(task.path) for task in tasks):
-        return [task for task in tasks if store.get(task) is None]
+        return [store.check(task) for task in tasks]
     from concurrent.futures import ThreadPoolExecutor
 
     # A server is asked about each stored clip: waiting, which many can do at once.
     with ThreadPoolExecutor(_ASKING) as threads:
-        stored = threads.map(lambda task: store.get(task) is not None, tasks)
-        return [task for task, there in zip(tasks, stored, strict=True) if not there]
-
-
-def _finish(
-    cohort: Cohort,
-    folder: Path,
-    tasks: list[ClipTask],
-    store: ClipStore,
-    failures: dict[str, ClipFailure],
-    settings: dict[str, Any],
-) -> tuple[int, tuple[ClipFailure, ...]]:
-    """Write the table, the failures and, last, the settings that call it complete."""
-    failed = dict(failures)
-    frames = FrameColumns()
-
-    def stored() -> Iterator[tuple[int, ClipOutcome]]:
-        for row, task in enumerate(tasks):
-            if task.key in failed:
-                continue
-            outcome = store.load(task)
-            if outcome is None:  # lost on the way: still a row that must not vanish
-                failed[task.key] = ClipFailure(
-                    task.participant_id, task.clip, "internal", f"{task.clip}: no outcome came back"
-                )
-            else:
-                frames.add(outcome)
-                yield row, outcome
-
-    table = assemble(cohort.frame, stored())
-    if len(table):
-        write_table(table, folder / TABLE, frames.columns())
-    else:
-        (folder / TABLE).unlink(missing_ok=True)
-    listed = tuple(failed[task.key] for task in tasks if task.key in failed)
-    rows = [row for row, task in enumerate(tasks) if task.key in failed]
-    write_failures(listed, cohort.frame.iloc[rows], folder / FAILURES)
-    settings |= {
-        "complete": True,
-        "modalities": modalities_of(table),
-        "input_kinds": sorted(set(table["input_kind"])),
-        "simulated": bool(table["simulated"].any()),
-        "counts": {
-            "read": len(tasks),
-            "done": len(table),
-            "failed": len(listed),
-            "participants": int(table["participant_id"].nunique()),
-        },
-        "failures": [asdict(failure) for failure in listed],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    write_record(folder, settings)
-    return len(table), listed
+        return list(threads.map(store.check, tasks))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pallor.cohort.address import is_address, usable_address
 from pallor.cohort.extraction import ExtractionResult, MakeRunner, extract
-from pallor.cohort.feature_table import FAILURES, SETTINGS, TABLE
+from pallor.cohort.feature_folder import FAILURES, SETTINGS, TABLE
 from pallor.cohort.table import Cohort
 from pallor.errors import UsageError
 from pallor.features.settings import usable_cores

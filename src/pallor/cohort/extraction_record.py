@@ -9,7 +9,8 @@ from typing import Any
 
 from pallor._version import __version__
 from pallor.cohort.atomic import write_text
-from pallor.cohort.feature_table import SETTINGS, read_settings
+from pallor.cohort.feature_folder import SETTINGS, read_settings
+from pallor.cohort.table_mixing import shown
 from pallor.errors import FeatureTableError
 
 _LIBRARIES = (
@@ -44,7 +45,7 @@ def earlier_record(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
         return {}
     settings = read_settings(folder)
     other = [
-        f"{name} {_shown(settings.get(name))} instead of {_shown(value)}"
+        f"{name} {shown(settings.get(name))} instead of {shown(value)}"
         for name, value in asked.items()
         if settings.get(name) != value
     ]
@@ -54,12 +55,6 @@ def earlier_record(folder: Path, asked: dict[str, Any]) -> dict[str, Any]:
             "with --overwrite"
         )
     return settings
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items()) or "none"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def versions_before(earlier: dict[str, Any], versions: dict[str, str]) -> list[dict[str, str]]:

@@ -55,9 +55,7 @@ def measure(task: ClipTask) -> ClipOutcome:
     status = path.stat()
     loaded = load_modalities(task.modalities, task.settings)
     crops = any(modality.needs_crops for modality in loaded.values())
-    recording = record(
-        path, samples=task.samples, crops=crops, threads=task.settings.threads
-    )
+    recording = record(path, samples=task.samples, crops=crops, threads=task.settings.threads)
     names = [
         name
         for name, modality in loaded.items()

@@ -1,178 +1,231 @@
-"""The feature table on disk: a folder FEATURES with the table, its settings, its failures."""
+"""The feature table in memory: loaded from one folder or several, whole or part by part."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pallor.cohort.address import called, is_address, shown_address, usable_address
+from pallor.cohort.feature_folder import SETTINGS, TABLE, part_name
+from pallor.cohort.stored_table import StoredTable, open_table
+from pallor.cohort.table_layout import modality_of
+from pallor.cohort.table_mixing import mixed_settings
 from pallor.errors import FeatureTableError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE = "features.parquet"
-SETTINGS = "extraction.json"
-FAILURES = "failures.csv"
-CLIPS = "clips"
+Paths = str | Path | Sequence[str | Path]
+"""One path, or several."""
 
-MEASURED_COLUMNS: tuple[str, ...] = (
-    "input_kind",
-    "simulated",
-    "duration_s",
-    "fps",
-    "face_coverage",
-    "heart_rate_bpm",
-    "snr_db",
-    "usable_pulse",
-    "file_sha256",
-    "content_sha256",
-    "warnings",
-)
-"""What extraction adds to the cohort's columns, before the features."""
+_NOT_STORED = "demographics"  # sex and age are columns of the cohort
 
 
-def load_features(path: str | Path) -> pd.DataFrame:
-    """Load a finished feature table.
+def load_features(
+    path: Paths, modalities: Sequence[str] | None = None, *, also: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Load a finished feature table, or several as one.
 
     Parameters
     ----------
     path
-        Folder that ``pallor extract`` wrote, or its address.
+        Folder that ``pallor extract`` wrote, or its address, or several. The same
+        ``participant_id`` in two folders is the same person; the same clip in two folders is
+        found by its content, see `pallor.cohort.duplicates`.
+    modalities
+        Read the features of these alone, which saves memory; None for all.
+    also
+        Beginnings of names of further features to read.
 
     Returns
     -------
     pandas.DataFrame
-        One row a clip that could be read: the cohort's columns, `MEASURED_COLUMNS`, and
-        float32 features, NaN where undefined. ``attrs["extraction"]`` holds the settings.
-        Frame embeddings are left out; `pallor.cohort.frame_columns.load_frames` reads them.
+        One row a clip that could be read, in the order of the cohort, folder after folder: the
+        cohort's columns, `pallor.cohort.feature_folder.MEASURED_COLUMNS`, and float32
+        features, NaN where undefined. ``attrs["extraction"]`` holds the settings; its
+        ``notes``, where there are any, are sentences that a user should read. Frame embeddings
+        are left out; `pallor.cohort.frame_columns.load_frames` reads them.
 
     Raises
     ------
     FeatureTableError
-        If the folder is no feature table, the extraction was interrupted, nothing could be
-        extracted, or files are damaged.
+        If a folder is no feature table, the extraction was interrupted, nothing could be
+        extracted, files are damaged, absent or of another table, a modality is not there, or
+        tables of different settings are to be mixed.
     UsageError
-        If the address is none that can be used.
+        If an address is none that can be used.
     """
-    if is_address(str(path)):
-        return _load_from_address(str(path))
+    with _opened(path) as tables:
+        return _loaded(tables, modalities, also)
+
+
+def _loaded(
+    tables: Sequence[StoredTable], modalities: Sequence[str] | None, also: Sequence[str]
+) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    folder = Path(path)
-    settings = read_settings(folder)
-    if not settings.get("complete"):
-        raise FeatureTableError(
-            f"{folder}: the extraction was interrupted: run the same pallor extract again, it "
-            "goes on where it stopped"
-        )
-    counts = settings.get("counts")
-    done = counts.get("done") if isinstance(counts, dict) else None
-    if done == 0:
-        raise FeatureTableError(
-            f"{folder}: no clip could be extracted; {FAILURES} says why for each"
-        )
-    table_path = folder / TABLE
-    if not table_path.is_file():
-        raise FeatureTableError(f"{folder}: {TABLE} is absent: extract again with --overwrite")
-    try:
-        table = pd.read_parquet(table_path, columns=_plain_columns(table_path))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FeatureTableError(
-            f"{table_path}: not a readable Parquet file: extract again with --overwrite ({error})"
-        ) from error
-    missing = [
-        name for name in ("participant_id", "clip", *MEASURED_COLUMNS) if name not in table.columns
-    ]
-    if missing:
-        raise FeatureTableError(f"{table_path}: the columns {', '.join(missing)} are absent")
-    if len(table) != done:
-        raise FeatureTableError(
-            f"{table_path}: {len(table)} rows, but {SETTINGS} tells of {done}: the files do not "
-            "belong together, extract again with --overwrite"
-        )
-    table.attrs["extraction"] = settings
-    return table
+    settings = mixed_settings(tables)
+    chosen = [_chosen(table, modalities, also) for table in tables]
+    features = list(dict.fromkeys(name for names in chosen for name in names))
+    place = {name: index for index, name in enumerate(features)}
+    rows = sum(table.rows for table in tables)
+    # Filled part by part: no second copy of it is ever in memory.
+    matrix = np.full((len(features), rows), np.nan, dtype=np.float32)
+    labels: list[pd.DataFrame] = []
+    start = 0
+    for table, names in zip(tables, chosen, strict=True):
+        own = []
+        for part in table.read([*table.labels, *names]):
+            stop = start + len(part)
+            for name in names:
+                matrix[place[name], start:stop] = part[name].to_numpy()
+            own.append(part.select(table.labels))
+            start = stop
+        labels.append(pa.concat_tables(own).to_pandas())
+    left = labels[0] if len(labels) == 1 else pd.concat(labels, ignore_index=True)
+    right = pd.DataFrame(matrix.T, columns=features, copy=False)
+    loaded = pd.concat([left, right], axis="columns")
+    loaded.attrs["extraction"] = settings
+    return loaded
 
 
-def _load_from_address(address: str) -> pd.DataFrame:
-    from pallor.cohort.remote_folder import fetched_folder
+def iter_features(path: Paths, modalities: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+    """Load a feature table part by part, so that it need not fit into memory.
 
-    address = usable_address(address, "the feature table").rstrip("/")
-    with (
-        fetched_folder(address, (SETTINGS, TABLE)) as folder,
-        called(folder, shown_address(address)),
-    ):
-        return load_features(folder)
+    Parameters
+    ----------
+    path, modalities
+        As in `load_features`.
+
+    Yields
+    ------
+    pandas.DataFrame
+        Some thousand consecutive rows at a time, all with the same columns; one under another
+        they are what `load_features` returns.
+
+    Raises
+    ------
+    FeatureTableError
+        As `load_features`; a damaged part is noticed when it is its turn.
+    """
+    # What is wrong is said at once, and not when the first row is asked for.
+    with ExitStack() as stack:
+        tables = stack.enter_context(_opened(path))
+        settings = mixed_settings(tables)
+        chosen = [_chosen(table, modalities, ()) for table in tables]
+        features = list(dict.fromkeys(name for names in chosen for name in names))
+        labels = list(dict.fromkeys(name for table in tables for name in table.labels))
+        return _rows_by_part(tables, [*labels, *features], settings, stack.pop_all())
 
 
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Load a feature table, or a cohort table where the path names a file.
+def _rows_by_part(
+    tables: Sequence[StoredTable], columns: list[str], settings: dict[str, Any], opened: ExitStack
+) -> Iterator[pd.DataFrame]:
+    start = 0
+    with opened:
+        for table in tables:
+            held = [name for name in columns if name in table.schema.names]
+            for part in table.read(held):
+                frame = part.to_pandas()
+                frame.index = frame.index + start
+                start += len(frame)
+                if len(held) < len(columns):
+                    frame = frame.reindex(columns=columns)
+                frame.attrs["extraction"] = settings
+                yield frame
+
+
+def read_table(
+    path: Paths, modalities: Sequence[str] | None = None, *, also: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Load feature tables, or a cohort table where the one path names a file.
 
     Parameters
     ----------
     path
-        A folder that ``pallor extract`` wrote, or a cohort table (CSV or Parquet), which has
-        no features and serves baselines alone; or the address of one, which is a table's
-        where it ends in ``.csv``, ``.tsv``, ``.parquet`` or ``.pq``.
+        Folders that ``pallor extract`` wrote, or their addresses; or one cohort table (CSV or
+        Parquet), which has no features and serves baselines alone. One address is a cohort
+        table's where it ends in ``.csv``, ``.tsv``, ``.parquet`` or ``.pq``.
+    modalities, also
+        As in `load_features`; a cohort table has none.
 
     Raises
     ------
     FeatureTableError
-        If there is nothing at the path, or the folder is no finished feature table.
+        If there is nothing at the path, or `load_features` refuses a folder.
     CohortError
         If a cohort table has problems.
     """
     from pallor.cohort.table import read_cohort
 
-    if is_address(str(path)):
+    if isinstance(path, str | Path) and is_address(str(path)):
         end = Path(shown_address(str(path))).suffix.lower()
         if end in {".csv", ".tsv", ".parquet", ".pq"}:
             return read_cohort(path).frame
-        return load_features(path)
-    path = Path(path)
-    if path.is_file() and path.name not in {TABLE, SETTINGS}:
-        return read_cohort(path).frame
-    return load_features(path.parent if path.is_file() else path)
+    paths = [one if is_address(str(one)) else _folder_of(Path(one)) for one in _listed(path)]
+    if len(paths) == 1 and isinstance(paths[0], Path) and paths[0].is_file():
+        return read_cohort(paths[0]).frame
+    return load_features(paths, modalities, also=also)
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Read ``extraction.json`` of a folder, finished or not.
+def _folder_of(path: Path) -> Path:
+    """Return FEATURES where the path names what lies in it; any other path as it is."""
+    names = {TABLE, SETTINGS}
+    if path.name in names and (path.is_file() or (path / part_name(0)).is_file()):
+        return path.parent
+    return path
 
-    Raises
-    ------
-    FeatureTableError
-        If the folder is absent, no feature table, or the file is damaged.
-    """
-    if folder.is_file():
+
+def _listed(path: Paths) -> list[str | Path]:
+    return [path] if isinstance(path, str | Path) else list(path)
+
+
+@contextmanager
+def _opened(path: Paths) -> Iterator[list[StoredTable]]:
+    """Open tables; those at an address are fetched, and are there while the context lasts."""
+    places = _listed(path)
+    if not places:
+        raise FeatureTableError("no feature table is named: name a folder of pallor extract")
+    with ExitStack() as stack:
+        yield [open_table(stack.enter_context(_here(place))) for place in places]
+
+
+@contextmanager
+def _here(place: str | Path) -> Iterator[Path]:
+    """Give a folder on this machine."""
+    if not is_address(str(place)):
+        yield Path(place)
+        return
+    from pallor.cohort.remote_folder import fetched_folder
+
+    address = usable_address(str(place), "the feature table").rstrip("/")
+    with (
+        fetched_folder(address, (SETTINGS, TABLE)) as folder,
+        called(folder, shown_address(address)),
+    ):
+        yield folder
+
+
+def _chosen(table: StoredTable, modalities: Sequence[str] | None, also: Sequence[str]) -> list[str]:
+    if modalities is None:
+        return table.features
+    wanted = {name for name in modalities if name != _NOT_STORED}
+    absent = [name for name in modalities if name in wanted and name not in table.modalities]
+    if absent:
         raise FeatureTableError(
-            f"{folder}: this is a file; name the folder that pallor extract wrote"
+            f"{table.folder}: holds no features of {', '.join(absent)}, only of "
+            f"{', '.join(table.modalities) or 'none'}: extract them, or ask for others"
         )
-    if not folder.is_dir():
-        raise FeatureTableError(f"{folder}: there is no such folder: run pallor extract first")
-    path = folder / SETTINGS
-    if not path.is_file():
-        raise FeatureTableError(
-            f"{folder}: this is no feature table ({SETTINGS} is absent): run pallor extract first"
-        )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FeatureTableError(f"{path}: damaged ({error}): extract again") from error
-    if not isinstance(settings, dict):
-        raise FeatureTableError(f"{path}: damaged (no JSON object): extract again")
-    return settings
-
-
-def _plain_columns(path: Path) -> list[str]:
-    """Name the columns that are not lists: frame embeddings are loaded where they are needed."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(path)
-    return [field.name for field in schema if not pa.types.is_fixed_size_list(field.type)]
+    return [
+        name
+        for name in table.features
+        if modality_of(name) in wanted or name.startswith(tuple(also))
+    ]
 
 
 def modalities_of(table: pd.DataFrame) -> list[str]:
@@ -183,7 +236,7 @@ def modalities_of(table: pd.DataFrame) -> list[str]:
     settings = table.attrs.get("extraction", {})
     named = settings.get("modalities", []) if isinstance(settings, dict) else []
     known = list(dict.fromkeys([*MODALITIES, *(named if isinstance(named, list) else [])]))
-    held = {str(column).partition(".")[0] for column in table.columns if "." in str(column)}
+    held = {modality_of(str(column)) for column in table.columns if "." in str(column)}
     return [name for name in known if name in held]
 
 

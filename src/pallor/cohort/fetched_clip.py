@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from pallor.cohort.address import called, shown
-from pallor.cohort.clip_outcome import ClipOutcome, ClipTask
+from pallor.cohort.clip_outcome import ClipOutcome, ClipTask, OutcomeHead
 from pallor.cohort.remote_file import fetch, status
 from pallor.errors import ClipError
 from pallor.video.clip_info import ClipLimits
@@ -58,7 +58,7 @@ def measure_fetched(
     )
 
 
-def is_unchanged(address: str, outcome: ClipOutcome) -> bool:
+def is_unchanged(address: str, outcome: OutcomeHead) -> bool:
     """Whether a file still is what was measured, as far as its server tells.
 
     Notes

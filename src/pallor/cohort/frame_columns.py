@@ -7,13 +7,14 @@ what has one is a feature.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pallor.cohort.table_layout import TableLayout
 from pallor.errors import FeatureTableError
 
 if TYPE_CHECKING:
@@ -23,40 +24,46 @@ TIMES: Final = "frame_time_s"
 SUFFIX: Final = "_frames"
 
 
-class FrameColumns:
-    """Collects the frames of clip after clip, in the order of the table's rows."""
+def frame_fields(layout: TableLayout) -> list[Any]:
+    """Return the `pyarrow.Field` of each column of frames; none where no frames are kept."""
+    import pyarrow as pa
 
-    def __init__(self) -> None:
-        self._frames: list[Mapping[str, NDArray[np.float32]]] = []
-        self._times: list[NDArray[np.float64]] = []
+    if not layout.times:
+        return []
+    times = pa.field(TIMES, pa.list_(pa.float64(), layout.times))
+    return [times] + [
+        pa.field(name + SUFFIX, pa.list_(pa.list_(pa.float32(), depth), layout.times))
+        for name, depth in layout.frames.items()
+    ]
 
-    def add(self, outcome: ClipOutcome) -> None:
-        """Add the next row's frames, which may be none."""
-        self._frames.append(outcome.frames)
-        times = outcome.frame_time_s
-        self._times.append(np.empty(0) if times is None else times)
 
-    def columns(self) -> dict[str, Any]:
-        """Return column name to `pyarrow.FixedSizeListArray`; empty where nothing was kept."""
-        import pyarrow as pa
+def frame_columns(outcomes: Sequence[ClipOutcome], layout: TableLayout) -> list[Any]:
+    """Return the `pyarrow.FixedSizeListArray` of each of `frame_fields`.
 
-        names = list(dict.fromkeys(name for frames in self._frames for name in frames))
-        longest = max((len(times) for times in self._times), default=0)
-        if not names or longest == 0:
-            return {}
-        times = np.full((len(self._times), longest), np.nan)
-        for row, own in enumerate(self._times):
-            times[row, : len(own)] = own
-        columns = {TIMES: pa.FixedSizeListArray.from_arrays(pa.array(times.ravel()), longest)}
-        for name in names:
-            depth = next(frames[name].shape[1] for frames in self._frames if name in frames)
-            values = np.full((len(self._frames), longest, depth), np.nan, dtype=np.float32)
-            for row, frames in enumerate(self._frames):
-                if name in frames:
-                    values[row, : len(frames[name])] = frames[name]
-            flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), depth)
-            columns[name + SUFFIX] = pa.FixedSizeListArray.from_arrays(flat, longest)
-        return columns
+    Parameters
+    ----------
+    outcomes
+        One a row; a clip may have no frames.
+    layout
+        Of the whole table.
+    """
+    import pyarrow as pa
+
+    if not layout.times:
+        return []
+    times = np.full((len(outcomes), layout.times), np.nan)
+    for row, outcome in enumerate(outcomes):
+        if outcome.frame_time_s is not None:
+            times[row, : len(outcome.frame_time_s)] = outcome.frame_time_s
+    columns = [pa.FixedSizeListArray.from_arrays(pa.array(times.ravel()), layout.times)]
+    for name, depth in layout.frames.items():
+        values = np.full((len(outcomes), layout.times, depth), np.nan, dtype=np.float32)
+        for row, outcome in enumerate(outcomes):
+            if name in outcome.frames:
+                values[row, : len(outcome.frames[name])] = outcome.frames[name]
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), depth)
+        columns.append(pa.FixedSizeListArray.from_arrays(flat, layout.times))
+    return columns
 
 
 def load_frames(folder: str | Path, modality: str) -> tuple[NDArray[np.float32], NDArray[Any]]:
@@ -79,28 +86,26 @@ def load_frames(folder: str | Path, modality: str) -> tuple[NDArray[np.float32],
     Raises
     ------
     FeatureTableError
-        If the folder holds none of this modality.
+        If the folder holds none of this modality, or the table cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from pallor.cohort.stored_table import open_table
 
-    from pallor.cohort.feature_table import TABLE, read_settings
-
-    read_settings(Path(folder))
-    path = Path(folder) / TABLE
-    wanted = [modality + SUFFIX, TIMES]
-    try:
-        held = set(pq.read_schema(path).names)
-        if not set(wanted) <= held:
-            raise FeatureTableError(
-                f"{path}: holds no frames of {modality!r}: extract it with --keep-frames"
-            )
-        table = pq.read_table(path, columns=wanted).combine_chunks()
-    except (pa.ArrowException, OSError) as error:
-        raise FeatureTableError(f"{path}: not a readable Parquet file ({error})") from error
-    kind = table.schema.field(modality + SUFFIX).type
+    table = open_table(Path(folder))
+    column = modality + SUFFIX
+    if column not in table.schema.names or TIMES not in table.schema.names:
+        raise FeatureTableError(
+            f"{folder}: holds no frames of {modality!r}: extract it with --keep-frames"
+        )
+    kind = table.schema.field(column).type
     frames, depth = kind.list_size, kind.value_type.list_size
-    flat = table[modality + SUFFIX].combine_chunks().flatten().flatten()
-    times = table[TIMES].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    values = flat.to_numpy(zero_copy_only=False).reshape(len(table), frames, depth)
-    return values, times.reshape(len(table), frames)
+    values = np.empty((table.rows, frames, depth), dtype=np.float32)
+    times = np.empty((table.rows, frames))
+    start = 0
+    for part in table.read([column, TIMES]):
+        rows = slice(start, start + len(part))
+        flat = part[column].combine_chunks().flatten().flatten()
+        values[rows] = flat.to_numpy(zero_copy_only=False).reshape(-1, frames, depth)
+        shown = part[TIMES].combine_chunks().flatten()
+        times[rows] = shown.to_numpy(zero_copy_only=False).reshape(-1, frames)
+        start = rows.stop
+    return values, times

@@ -1,117 +1,153 @@
-"""From single clips to the feature table and the list of failures."""
+"""From single clips to the parts of the feature table, one part in memory at a time."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.cohort.atomic import write_text, write_with
-from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome
-from pallor.cohort.feature_table import MEASURED_COLUMNS
+from pallor.cohort.clip_outcome import ClipOutcome
+from pallor.cohort.feature_folder import MEASURED_COLUMNS
+from pallor.cohort.frame_columns import frame_columns, frame_fields
+from pallor.cohort.table_layout import TableLayout
 
 if TYPE_CHECKING:
     import pandas as pd
 
+ROWS_A_PART: Final = 4096
+"""Most rows of a part."""
+CELLS_A_PART: Final = 2**23
+"""Most numbers of a part, 32 MiB of float32: wide tables get parts of fewer rows."""
+
 _NUMBERS = ("duration_s", "fps", "face_coverage", "heart_rate_bpm", "snr_db")
 _TRUTHS = ("simulated", "usable_pulse")
-_TOLD_OF_FAILURES = ("hemoglobin_g_dl", "sex")
+
+Measured = tuple[int, ClipOutcome]
+"""Row position in the cohort, and the outcome of its clip."""
 
 
-def assemble(cohort: pd.DataFrame, outcomes: Iterable[tuple[int, ClipOutcome]]) -> pd.DataFrame:
-    """Put measured clips beside their rows of the cohort.
+def rows_a_part(cells: int) -> int:
+    """Return how many rows a part has, where a row holds so many numbers."""
+    return max(1, min(ROWS_A_PART, CELLS_A_PART // max(1, cells)))
+
+
+def assemble(cohort: pd.DataFrame, outcomes: Iterable[Measured], layout: TableLayout) -> Any:
+    """Put measured clips beside their rows of the cohort, all at once.
 
     Parameters
     ----------
     cohort
         Rows of a validated cohort.
     outcomes
-        Row position and outcome of each clip that was measured, in ascending order.
+        Of each clip that was measured, in ascending order of the rows.
+    layout
+        Which features and frames the table has; those of the clips are among them.
 
     Returns
     -------
-    pandas.DataFrame
-        The cohort's columns, the measured ones, and float32 features in the order of the
-        registry; a feature that a clip's kind of input does not have is NaN. ``simulated``
-        is true where the file, the cohort or its reference method says so.
+    pyarrow.Table
+        The cohort's columns, the measured ones, float32 features, and frames where they are
+        kept; a feature that a clip's kind of input does not have is missing. ``simulated`` is
+        true where the file, the cohort or its reference method says so.
     """
-    import pandas as pd
+    return _assemble(cohort, list(outcomes), layout, table_schema(cohort, layout))
 
-    rows: list[int] = []
-    measured: list[dict[str, Any]] = []
-    names: dict[tuple[str, ...], tuple[str, ...]] = {}
-    values: list[tuple[tuple[str, ...], NDArray[np.float32]]] = []
-    for row, outcome in outcomes:
-        rows.append(row)
-        measured.append({name: outcome.measured.get(name) for name in MEASURED_COLUMNS})
-        own = tuple(outcome.features)
-        # Thousands of clips share a handful of lists of thousands of names.
-        values.append((names.setdefault(own, own), outcome.values()))
-    left = cohort.iloc[rows].reset_index(drop=True)
-    middle = _typed(pd.DataFrame(measured, columns=list(MEASURED_COLUMNS)))
-    middle["simulated"] = middle["simulated"] | _simulated(left)
-    columns = _in_registry_order(dict.fromkeys(name for own in names for name in own))
-    place = {name: index for index, name in enumerate(columns)}
-    matrix = np.full((len(rows), len(columns)), np.nan, dtype=np.float32)
-    places = {own: np.array([place[name] for name in own], dtype=np.intp) for own in names}
-    for index, (own, numbers) in enumerate(values):
-        matrix[index, places[own]] = numbers
-    features = pd.DataFrame(matrix, columns=columns)
-    return pd.concat(
-        [left.drop(columns="simulated", errors="ignore"), middle, features], axis="columns"
+
+def assemble_parts(
+    cohort: pd.DataFrame, outcomes: Iterable[Measured], layout: TableLayout
+) -> Iterator[Any]:
+    """Put measured clips beside their rows, part by part; see `assemble`.
+
+    Yields
+    ------
+    pyarrow.Table
+        Of `rows_a_part` rows, the last of fewer; all of one schema.
+    """
+    schema = table_schema(cohort, layout)
+    most = rows_a_part(layout.cells)
+    left = iter(outcomes)
+    for first in left:
+        yield _assemble(cohort, chain([first], islice(left, most - 1)), layout, schema)
+
+
+def table_schema(cohort: pd.DataFrame, layout: TableLayout) -> Any:
+    """Return the `pyarrow.Schema` of every part.
+
+    The types of the cohort's columns are those of the whole cohort: a part in which a column
+    has no value could not tell.
+    """
+    import pyarrow as pa
+
+    own = pa.Table.from_pandas(_own_columns(cohort), preserve_index=False).schema
+    # What is known of nobody is text without a value: not every reader has a type for nothing.
+    kept = [
+        field.with_type(pa.string()) if pa.types.is_null(field.type) else field for field in own
+    ]
+    kinds = dict.fromkeys(_NUMBERS, pa.float64()) | dict.fromkeys(_TRUTHS, pa.bool_())
+    return pa.schema(
+        [
+            *kept,
+            *(pa.field(name, kinds.get(name, pa.string())) for name in MEASURED_COLUMNS),
+            *(pa.field(name, pa.float32()) for name in layout.features),
+            *frame_fields(layout),
+        ]
     )
 
 
-def write_table(table: pd.DataFrame, path: Path, more: Mapping[str, Any] | None = None) -> None:
-    """Write a feature table as Parquet, in one step.
-
-    Parameters
-    ----------
-    table
-        What `assemble` made.
-    path
-        Of the file.
-    more
-        Name to Arrow array of columns to stand after the table's own.
-    """
+def _assemble(
+    cohort: pd.DataFrame, outcomes: Iterable[Measured], layout: TableLayout, schema: Any
+) -> Any:
+    import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    def fill(temporary: Path) -> None:
-        arrow = pa.Table.from_pandas(table, preserve_index=False)
-        for name, values in (more or {}).items():
-            arrow = arrow.append_column(name, values)
-        pq.write_table(arrow, temporary)
+    rows: list[int] = []
+    measured: list[dict[str, Any]] = []
+    kept: list[ClipOutcome] = []
+    names: list[tuple[str, ...]] = []
+    values: list[NDArray[np.float32]] = []
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for row, outcome in outcomes:
+        rows.append(row)
+        measured.append({name: outcome.measured.get(name) for name in MEASURED_COLUMNS})
+        # The outcome itself holds an object a number; what is kept of it is small.
+        own = tuple(outcome.features)
+        names.append(known.setdefault(own, own))
+        values.append(outcome.values())
+        if layout.times:
+            kept.append(outcome)
+    left = cohort.iloc[rows].reset_index(drop=True)
+    middle = _typed(pd.DataFrame(measured, columns=list(MEASURED_COLUMNS)))
+    middle["simulated"] = middle["simulated"] | _simulated(left)
+    labels = pd.concat([_own_columns(left), middle], axis="columns")
+    matrix = _matrix(names, values, layout.features)
+    columns = [
+        *pa.Table.from_pandas(
+            labels, schema=pa.schema(list(schema)[: labels.shape[1]]), preserve_index=False
+        ).columns,
+        # Undefined is NaN for NumPy and a missing value for those who tell the two apart.
+        *(pa.array(column, pa.float32(), from_pandas=True) for column in matrix),
+        *frame_columns(kept, layout),
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
 
-    write_with(path, fill)
+
+def _matrix(
+    names: list[tuple[str, ...]], values: list[NDArray[np.float32]], columns: tuple[str, ...]
+) -> NDArray[np.float32]:
+    """Return ``(columns, rows)``, NaN where a row does not have the column."""
+    place = {name: index for index, name in enumerate(columns)}
+    places = {own: np.array([place[name] for name in own], dtype=np.intp) for own in set(names)}
+    matrix = np.full((len(columns), len(values)), np.nan, dtype=np.float32)
+    for row, (own, numbers) in enumerate(zip(names, values, strict=True)):
+        matrix[places[own], row] = numbers
+    return matrix
 
 
-def write_failures(failures: Sequence[ClipFailure], rows: pd.DataFrame, path: Path) -> None:
-    """Write what failed and why, with the labels of the lost, in one step.
-
-    Parameters
-    ----------
-    failures
-        One a failed clip.
-    rows
-        Rows of the cohort of these clips, in the same order. Their hemoglobin and sex are
-        listed, since clips that fail may not be a random part of the cohort.
-    path
-        Of the CSV file.
-    """
-    told = [name for name in _TOLD_OF_FAILURES if name in rows.columns]
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["participant_id", "clip", "code", "text", *told])
-    labels = rows[told].astype(object).where(rows[told].notna(), "").to_numpy().tolist()
-    for failure, known in zip(failures, labels, strict=True):
-        writer.writerow([failure.participant_id, failure.clip, failure.code, failure.text, *known])
-    write_text(path, text.getvalue())
+def _own_columns(cohort: pd.DataFrame) -> pd.DataFrame:
+    return cohort.drop(columns="simulated", errors="ignore")
 
 
 def _typed(measured: pd.DataFrame) -> pd.DataFrame:
@@ -134,10 +170,3 @@ def _simulated(cohort: pd.DataFrame) -> NDArray[np.bool_]:
     if "reference_method" in cohort.columns:
         said |= (cohort["reference_method"] == "simulated").to_numpy(dtype=np.bool_)
     return said
-
-
-def _in_registry_order(names: Iterable[str]) -> list[str]:
-    from pallor.features.registry import MODALITIES
-
-    order = {name: index for index, name in enumerate(MODALITIES)}
-    return sorted(names, key=lambda name: order.get(name.partition(".")[0], len(order)))

@@ -56,6 +56,9 @@ _BACKGROUND_LIGHT: Final = tuple(
     f"pulse.background.{channel}.dc" for channel in ("red", "green", "blue")
 )
 
+SEEN: Final = (_BACKGROUND, *_BACKGROUND_LIGHT)
+"""How the features that controls see begin: a table needs them whatever models are asked for."""
+
 
 def background_columns(table: pd.DataFrame) -> tuple[str, ...]:
     """Name the color features of the background; no difference with a region of the face."""

@@ -83,7 +83,7 @@ def _values(table: pd.DataFrame, column: str) -> list[str]:
 
 def notes_of(table: pd.DataFrame, request: Request) -> list[str]:
     """Say what is left out or mixed, one sentence each."""
-    notes = []
+    notes = [*((table.attrs.get("extraction") or {}).get("notes") or ())]
     for name, baseline in BASELINES.items():
         absent = lacking(baseline, table)
         # The body mass index is rarely known, and asked for by nobody who has none.

@@ -28,12 +28,20 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from pallor.errors import FeatureTableError, UsageError
 from pallor.models.core import core_columns
 from pallor.models.joining import join_members
-from pallor.models.members import bounds_of, fit_members, grids_of, out_of_fold, predict_member
+from pallor.models.members import (
+    Matrix,
+    bounds_of,
+    fit_members,
+    grids_of,
+    out_of_fold,
+    predict_member,
+)
 from pallor.models.meta import Fold
 from pallor.models.offset import fit_offset, offset_of, without_gaps
 from pallor.models.preprocessing import (
     DEMOGRAPHICS,
     columns_of,
+    lean_matrix,
     matrix,
     varying_columns,
     without_demographics,
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
+_ROWS_AT_A_TIME = 4096
 
 
 class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -168,7 +177,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
                     f"the table has no features of modality {name}: extract it, or leave it out"
                 )
         self.core_ = {name: core_columns(name, names) for name, names in self.columns_.items()}
-        data = {name: matrix(X, columns) for name, columns in self.columns_.items()}
+        data = {name: lean_matrix(X, columns) for name, columns in self.columns_.items()}
 
         from pallor.cohort.folds import in_order_of_appearance
 
@@ -176,7 +185,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         whose = labels if people is None else np.asarray(people)
         numbers = in_order_of_appearance(labels[order]), in_order_of_appearance(whose[order])
         back = np.argsort(order)
-        ordered = {name: values[order] for name, values in data.items()}
+        # One after another, so that there are never two copies of all.
+        ordered = {name: data.pop(name)[order] for name in list(data)}
         self._fit_ordered(ordered, target[order], *numbers, progress or (lambda *_: None))
         self.inner_folds_ = [(np.sort(order[a]), np.sort(order[b])) for a, b in self.inner_folds_]
         self.oof_ = self.oof_[back]
@@ -195,7 +205,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _fit_ordered(
         self,
-        data: dict[str, Floats],
+        data: dict[str, Matrix],
         y: Floats,
         groups: NDArray[np.intp],
         people: NDArray[np.intp],
@@ -205,7 +215,8 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
         from pallor.cohort.folds import grouped_folds
 
-        demographics = data.pop(DEMOGRAPHICS, None)
+        known = data.pop(DEMOGRAPHICS, None)
+        demographics = None if known is None else known.astype(np.float64, copy=False)
         usable = {name: values for name, values in data.items() if varying_columns(values)}
         splits = min(self.inner_splits, len(np.unique(groups)))
         folds = grouped_folds(groups, y, splits, self.seed)
@@ -247,7 +258,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._refit(usable, demographics, y, people)
         progress(total, total, "all rows")
 
-    def _grids(self, modality: str, values: Floats) -> dict[str, tuple[Candidate, ...]]:
+    def _grids(self, modality: str, values: Matrix) -> dict[str, tuple[Candidate, ...]]:
         core = varying_columns(values[:, self.core_[modality]]) > 0
         return grids_of(self.learners, quick=self.quick, core=core)
 
@@ -269,7 +280,7 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _refit(
         self,
-        usable: Mapping[str, Floats],
+        usable: Mapping[str, Matrix],
         demographics: Floats | None,
         y: Floats,
         people: NDArray[np.intp],
@@ -357,10 +368,13 @@ class FusedRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return lean
 
 
-def _canonical_order(data: Mapping[str, Floats], y: Floats) -> NDArray[np.intp]:
+def _canonical_order(data: Mapping[str, Matrix], y: Floats) -> NDArray[np.intp]:
     """Order rows by a hash of what they hold, so that the order of the file cannot matter."""
-    table = np.ascontiguousarray(np.column_stack([y, *data.values()]))
-    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in table]
+    digests: list[bytes] = []
+    for start in range(0, len(y), _ROWS_AT_A_TIME):
+        rows = slice(start, start + _ROWS_AT_A_TIME)
+        table = np.column_stack([y[rows], *(values[rows] for values in data.values())])
+        digests += [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in table]
     return np.asarray(sorted(range(len(y)), key=digests.__getitem__), dtype=np.intp)
 
 

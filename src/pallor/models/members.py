@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from pallor.models.regressors import (
 )
 
 Floats = NDArray[np.float64]
+Matrix = NDArray[np.float64] | NDArray[np.float32]
 
 MOST_PREPARED = 1000
 """Medians, scales and principal components are learned from about so many rows, people evenly."""
@@ -55,7 +56,7 @@ def grids_of(
 
 def fit_learner(
     learner: Learner,
-    values: Floats,
+    values: Matrix,
     target: Floats,
     candidate: Candidate,
     groups: NDArray[np.integer],
@@ -70,13 +71,39 @@ def fit_learner(
     """
     rows = thinned(groups, learner.most_rows, seed)
     size = Size(len(rows), values.shape[1], quick, len(np.unique(groups)), draft)
-    return learner.build(size, seed, 1, candidate).fit(values[rows], target[rows])
+    # No copy where all rows are taken; sums depend on how a matrix lies in memory, though.
+    chosen = values[rows] if len(rows) < len(values) else np.ascontiguousarray(values)
+    return learner.build(size, seed, 1, candidate).fit(chosen, target[rows])
 
 
-def _prepared(kind: str, values: Floats, groups: NDArray[np.integer], seed: int) -> Any:
+def _by_preparation(learners: Iterable[str], columns: int) -> dict[tuple[str, bool], list[str]]:
+    """Group learners by what they are shown, so that one such matrix is in memory at a time.
+
+    Returns
+    -------
+    dict
+        Preparation, and whether of the core columns alone, to learners.
+    """
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for name in learners:
+        learner = LEARNERS[name]
+        groups.setdefault((preparation_of(learner, columns), learner.core), []).append(name)
+    return groups
+
+
+def _prepared(kind: str, values: Matrix, groups: NDArray[np.integer], seed: int) -> Any:
     even = values[thinned(groups, MOST_PREPARED, seed)]
     # What varies may do so in rows that were left out.
-    return prepare(kind, even if varying_columns(even) else values, seed)
+    return prepare(kind, _exact(even if varying_columns(even) else values), seed)
+
+
+def _transformed(kind: str, pipeline: Any, values: Matrix) -> Any:
+    # Boosting rounds to float32 anyhow; whatever computes with the numbers does it in float64.
+    return pipeline.transform(values if kind == "raw" else _exact(values))
+
+
+def _exact(values: Matrix) -> Floats:
+    return np.asarray(values, dtype=np.float64)
 
 
 def bounds_of(target: Floats) -> tuple[float, float]:
@@ -90,7 +117,7 @@ def bounds_of(target: Floats) -> tuple[float, float]:
 
 
 def out_of_fold(
-    values: Floats,
+    values: Matrix,
     demographics: Floats | None,
     y: Floats,
     fold: Fold,
@@ -105,7 +132,8 @@ def out_of_fold(
     Parameters
     ----------
     values
-        Features of one modality, ``(rows, columns)``, NaN where undefined.
+        Features of one modality, ``(rows, columns)``, NaN where undefined; float32 gives the
+        same result in less memory, since computation is in float64.
     demographics
         ``(rows, d)``, or None.
     y
@@ -133,39 +161,37 @@ def out_of_fold(
     inputs, held_out = values[train], values[test]
     if demographics is not None:
         known = without_gaps(base, demographics)
+        inputs, held_out = _exact(inputs), _exact(held_out)
         coefficients = partial_out(inputs, known[train])
         inputs = without_demographics(inputs, known[train], coefficients)
         held_out = without_demographics(held_out, known[test], coefficients)
     if not varying_columns(inputs):
         return {name: np.zeros((len(test), len(grid))) for name, grid in grids.items()}
     result: dict[str, Floats] = {}
-    prepared: dict[tuple[str, bool], tuple[Floats, Floats]] = {}
     whose = groups[train]
-    for name, grid in grids.items():
-        learner = LEARNERS[name]
-        key = (preparation_of(learner, inputs.shape[1]), learner.core)
-        if key not in prepared:
-            shown = inputs[:, core] if learner.core else inputs
-            asked = held_out[:, core] if learner.core else held_out
-            if not varying_columns(shown):
-                result[name] = np.zeros((len(test), len(grid)))
-                continue
-            pipeline = _prepared(key[0], shown, whose, seed)
-            prepared[key] = pipeline.transform(shown), pipeline.transform(asked)
-        seen, unseen = prepared[key]
-        columns = [
-            fit_learner(
-                learner, seen, left_over, candidate, groups[train], seed, quick, draft=True
-            ).predict(unseen)
-            for candidate in grid
-        ]
-        predicted = np.column_stack(columns).astype(np.float64)
-        result[name] = np.clip(predicted, *bounds_of(left_over))
-    return result
+    for key, names in _by_preparation(grids, inputs.shape[1]).items():
+        kind, core_alone = key
+        shown = inputs[:, core] if core_alone else inputs
+        asked = held_out[:, core] if core_alone else held_out
+        if not varying_columns(shown):
+            result |= {name: np.zeros((len(test), len(grids[name]))) for name in names}
+            continue
+        pipeline = _prepared(kind, shown, whose, seed)
+        seen, unseen = (_transformed(kind, pipeline, part) for part in (shown, asked))
+        for name in names:
+            columns = [
+                fit_learner(
+                    LEARNERS[name], seen, left_over, candidate, whose, seed, quick, draft=True
+                ).predict(unseen)
+                for candidate in grids[name]
+            ]
+            predicted = np.column_stack(columns).astype(np.float64)
+            result[name] = np.clip(predicted, *bounds_of(left_over))
+    return {name: result[name] for name in grids}
 
 
 def fit_members(
-    values: Floats,
+    values: Matrix,
     demographics: Floats | None,
     left_over: Floats,
     candidates: Mapping[str, Candidate],
@@ -197,24 +223,25 @@ def fit_members(
     """
     from sklearn.pipeline import Pipeline
 
+    inputs = values
     coefficients = np.zeros((0, values.shape[1]))
     if demographics is not None:
-        coefficients = partial_out(values, demographics)
-        values = without_demographics(values, demographics, coefficients)
+        inputs = _exact(values)
+        coefficients = partial_out(inputs, demographics)
+        inputs = without_demographics(inputs, demographics, coefficients)
     members: dict[str, Any] = {}
-    prepared: dict[tuple[str, bool], tuple[Any, Floats]] = {}
-    for name, candidate in candidates.items():
-        learner = LEARNERS[name]
-        key = (preparation_of(learner, values.shape[1]), learner.core)
-        if key not in prepared:
-            shown = values[:, core] if learner.core else values
-            pipeline = _prepared(key[0], shown, groups, seed)
-            prepared[key] = pipeline, pipeline.transform(shown)
-        pipeline, ready = prepared[key]
-        fitted = fit_learner(learner, ready, left_over, candidate, groups, seed, quick, draft=False)
-        # The preparation is shared between members.
-        members[name] = Pipeline([("prepare", pipeline), ("learner", fitted)])
-    return members, coefficients
+    for key, names in _by_preparation(candidates, inputs.shape[1]).items():
+        kind, core_alone = key
+        shown = inputs[:, core] if core_alone else inputs
+        pipeline = _prepared(kind, shown, groups, seed)
+        ready = _transformed(kind, pipeline, shown)
+        for name in names:
+            fitted = fit_learner(
+                LEARNERS[name], ready, left_over, candidates[name], groups, seed, quick, draft=False
+            )
+            # The preparation is shared between members.
+            members[name] = Pipeline([("prepare", pipeline), ("learner", fitted)])
+    return {name: members[name] for name in candidates}, coefficients
 
 
 def predict_member(

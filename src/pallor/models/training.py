@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MIN_PARTICIPANTS = 10
 """Below this many independent participants nothing is fitted; good models need hundreds."""
 
+_ROWS_AT_A_TIME = 4096
 _CONTRADICTIONS = ("hemoglobin_g_dl", "sex", "age_years")
 
 
@@ -107,8 +108,11 @@ def select_rows(
     if not wanted and not ask_demographics:
         raise FeatureTableError("the table has no features: run pallor extract on the cohort")
 
-    rows = table.sort_values(["participant_id", "clip"], kind="stable").reset_index(drop=True)
-    rows.attrs = dict(table.attrs)
+    keys = table[["participant_id", "clip"]].reset_index(drop=True)
+    order = keys.sort_values(["participant_id", "clip"], kind="stable").index.to_numpy()
+    # Without features, which may fill much of the memory.
+    rows = table[[name for name in table.columns if "." not in str(name)]]
+    rows = rows.iloc[order].reset_index(drop=True)
     keep = np.ones(len(rows), dtype=bool)
     left_out: dict[str, int] = {}
 
@@ -119,10 +123,9 @@ def select_rows(
         keep[where] = False
 
     drop("no hemoglobin", np.isnan(matrix(rows, ["hemoglobin_g_dl"])[:, 0]))
-    features = [column for name in wanted for column in columns_of(list(rows.columns), name)]
+    features = [column for name in wanted for column in columns_of(list(table.columns), name)]
     if features:
-        undefined = np.isnan(matrix(rows, features))
-        drop("no feature is defined", np.asarray(undefined.all(axis=1)))
+        drop("no feature is defined", _undefined(table, features)[order])
     contradictory = np.zeros(len(rows), dtype=bool)
     for group in duplicates_of_table(rows).across_participants:
         if any(column in group.conflicts for column in _CONTRADICTIONS):
@@ -130,7 +133,7 @@ def select_rows(
     drop("copies of one clip under several participants, with different labels", contradictory)
 
     groups = components(rows)[keep]
-    chosen = rows.loc[keep].reset_index(drop=True)
+    chosen = table.iloc[order[keep]].reset_index(drop=True)
     chosen.attrs = dict(table.attrs)
     kinds = sorted({str(kind) for kind in chosen["input_kind"]})
     if len(kinds) > 1:
@@ -138,6 +141,7 @@ def select_rows(
             f"the table mixes kinds of input ({', '.join(kinds)}): train one model for each"
         )
     people = len(np.unique(groups))
+    told = (table.attrs.get("extraction") or {}).get("notes") or ()
     notes = [f"{count} clips left out: {reason}" for reason, count in left_out.items()]
     if people < MIN_PARTICIPANTS:
         raise FeatureTableError(
@@ -149,8 +153,17 @@ def select_rows(
         raise FeatureTableError("all hemoglobin values are equal: there is nothing to learn")
     if ask_demographics:
         chosen = with_demographics(chosen)
-    order = ([DEMOGRAPHICS] if ask_demographics else []) + wanted
-    return TrainingRows(chosen, groups, tuple(order), kinds[0], left_out, tuple(notes))
+    names = ([DEMOGRAPHICS] if ask_demographics else []) + wanted
+    return TrainingRows(chosen, groups, tuple(names), kinds[0], left_out, (*told, *notes))
+
+
+def _undefined(table: pd.DataFrame, features: Sequence[str]) -> NDArray[np.bool_]:
+    """Say of which rows no feature is defined, ``(rows,)``."""
+    pieces = [
+        np.isnan(matrix(table.iloc[start : start + _ROWS_AT_A_TIME], features)).all(axis=1)
+        for start in range(0, len(table), _ROWS_AT_A_TIME)
+    ]
+    return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.bool_)
 
 
 def train(
@@ -205,6 +218,7 @@ def train(
     if regressor not in REGRESSORS:
         raise UsageError(f"unknown regressor {regressor}: choose from {', '.join(REGRESSORS)}")
     rows = select_rows(table, modalities=modalities, demographics=demographics)
+    del table  # whoever handed it over without keeping it has its memory back
     outcome = matrix(rows.table, ["hemoglobin_g_dl"])[:, 0]
     estimator = FusedRegressor(rows.modalities, REGRESSORS[regressor], seed=seed, quick=quick).fit(
         rows.table, outcome, rows.components, progress
