@@ -1,7 +1,7 @@
 # Two commands do everything on a machine with Python >= 3.11 and a package index:
 #   make demo    environment, install, the main job on simulated clips
 #   make test    environment, test extras, the whole suite
-# Others: make fast, make test-torch, make lint, make lock, make clean.
+# Others: make fast, make test-long, make test-torch, make lint, make lock, make clean.
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_VENV ?= .venv-torch
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHELL := /bin/bash
 
-.PHONY: help demo fast test test-torch lint lock clean
+.PHONY: help demo fast test test-long test-torch lint lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +45,10 @@ demo: $(VENV)/.runtime
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+
+# What make test repeats a few times, in full.
+test-long: $(VENV)/.test
+	PALLOR_LONG=1 $(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 # The networks against torch, in an environment of its own, which .venv never sees.
 test-torch:

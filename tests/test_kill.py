@@ -87,7 +87,7 @@ def undisturbed(cohort: Path) -> tuple[Path, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(rounds(short=2, full=10)))
 def test_killed_at_a_random_moment_nothing_is_lost_and_nothing_is_there_twice(
     cohort: Path, undisturbed: tuple[Path, float], tmp_path: Path, seed: int
@@ -130,7 +130,7 @@ def test_a_process_that_stops_or_crashes_costs_its_clip_alone(
     deadline = time.monotonic() + 60
     workers: list[int] = []
     while not workers and time.monotonic() < deadline:
-        stored = list((out / "clips").rglob("*.npz")) if out.exists() else []
+        stored = list((out / "clips").rglob("*.zip")) if out.exists() else []
         workers = children(run.pid) if stored else []  # they are at work
         time.sleep(0.02)
     os.kill(workers[0], way)
@@ -139,9 +139,10 @@ def test_a_process_that_stops_or_crashes_costs_its_clip_alone(
     assert sorted(failures["code"]) == sorted(["missing", code])
     assert len(load_features(out)) == CLIPS - 2
     # Once more, undisturbed: the failed one is tried again, the others are not.
-    stored = {p.name: p.stat().st_mtime_ns for p in (out / "clips").rglob("*.npz")}
+    stored = {p.name: p.stat().st_mtime_ns for p in (out / "clips").rglob("*.zip")}
     said = finish(cohort, out)
     assert f"read {CLIPS} = done {CLIPS - 1} + failed 1" in said
-    again = {p.name: p.stat().st_mtime_ns for p in (out / "clips").rglob("*.npz")}
+    again = {p.name: p.stat().st_mtime_ns for p in (out / "clips").rglob("*.zip")}
     assert stored.items() <= again.items()
-    assert len(again) == CLIPS - 1 == len({clip_key(f"p{i}", f"{i}.mp4") for i in range(9)})
+    keys = {clip_key(f"p{i}", f"{i}.mp4") for i in range(CLIPS) if i != LOST}
+    assert {name.partition(".")[0] for name in again} == keys

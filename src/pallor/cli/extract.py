@@ -31,7 +31,12 @@ def extract(
     ] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes on this machine; 2 by default.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Processes on this machine, each with a clip at a time; by default one a "
+            "processor, and 2 with networks, which need memory and use several processors.",
+            show_default=False,
+        ),
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -51,6 +56,12 @@ def extract(
             help="Folder to work in where the output is an address; in the cache by default.",
         ),
     ] = None,
+    time_limit: Annotated[
+        float,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Longest time for a clip, which fails after it."
+        ),
+    ] = 3600.0,
     samples: Annotated[
         int, typer.Option(min=1, max=1024, help="Frames looked at, evenly over the clip.")
     ] = 16,
@@ -97,6 +108,7 @@ def extract(
         files=backbone_files(backbone_file or ()),
         keep_frames=keep_frames,
     )
+    chosen = None if modalities == "auto" else comma_list(modalities)
     cohort = read_cohort(table)
     for note in cohort.notes:
         say(f"note: {note}")
@@ -104,12 +116,13 @@ def extract(
         result = extract_to(
             cohort,
             output,
-            workers=2 if workers is None and scheduler is None else workers,
+            workers=_workers(chosen) if workers is None and scheduler is None else workers,
             scheduler=scheduler,
+            time_limit_s=time_limit,
             wait_s=wait,
             work=work,
             say=say,
-            modalities=None if modalities == "auto" else comma_list(modalities),
+            modalities=chosen,
             progress=report,
             overwrite=overwrite,
             samples=samples,
@@ -123,3 +136,12 @@ def extract(
     typer.echo(f"{shown(output)}: read {result.read} = done {result.done} + failed {result.failed}")
     if result.done == 0:
         raise typer.Exit(1)
+
+
+def _workers(modalities: list[str] | None) -> int:
+    """Return how many processes suit this machine."""
+    from pallor.features.backbones.table import BACKBONES
+    from pallor.features.settings import CUSTOM, usable_cores
+
+    networks = {*BACKBONES, CUSTOM} & set(modalities or ())
+    return min(2, usable_cores()) if networks else usable_cores()

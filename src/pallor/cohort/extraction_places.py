@@ -24,6 +24,7 @@ def extract_to(
     scheduler: str | None = None,
     wait_s: float = 600.0,
     work: str | Path | None = None,
+    time_limit_s: float | None = 3600.0,
     say: Callable[[str], None] | None = None,
     **options: Any,
 ) -> ExtractionResult:
@@ -45,6 +46,8 @@ def extract_to(
     work
         Folder to work in where ``output`` is an address; by default one in the cache of
         pallor. It is kept, and the next run goes on from it.
+    time_limit_s
+        Longest time for one clip, None for no limit.
     say
         Called with what a user should know.
     **options
@@ -68,9 +71,10 @@ def extract_to(
             "--workers counts processes of this machine: leave it out with --scheduler"
         )
     tell = say if say is not None else lambda _text: None
-    pool = None if scheduler is None else _cluster(scheduler, wait_s, tell)
+    pool = None if scheduler is None else _cluster(scheduler, wait_s, time_limit_s, tell)
     # A worker of Dask has as many clips at work as threads, so each gets one.
     processes = 1 if workers is None else workers
+    options["time_limit_s"] = time_limit_s
     if scheduler is not None:
         processes = usable_cores()
     if not is_address(str(output)):
@@ -97,7 +101,9 @@ def work_folder(address: str) -> Path:
     return cache_dir() / "extractions" / f"{name}-{digest}"
 
 
-def _cluster(scheduler: str, wait_s: float, say: Callable[[str], None]) -> MakeRunner:
+def _cluster(
+    scheduler: str, wait_s: float, time_limit_s: float | None, say: Callable[[str], None]
+) -> MakeRunner:
     from pallor.cohort.scheduler_address import check_scheduler, trust_note
 
     address = check_scheduler(scheduler)
@@ -106,5 +112,5 @@ def _cluster(scheduler: str, wait_s: float, say: Callable[[str], None]) -> MakeR
         say(f"note: {note}")
     from pallor.cohort.dask_runner import DaskRunner
 
-    runner = DaskRunner(address, wait_s)
+    runner = DaskRunner(address, wait_s, time_limit_s=time_limit_s)
     return lambda: runner
