@@ -115,7 +115,7 @@ def test_a_face_that_leaves_is_measured_where_it_is_visible(shared: Path) -> Non
     run = pallor("check", shared / "edge_clips" / "face_noface.mov", "--json")
     (warning,) = json.loads(run.stdout)["warnings"]
     assert warning["code"] == "face_lost"
-    assert "0.0-2.1 s" in warning["text"]
+    assert "0.0-2.3 s" in warning["text"]
 
 
 @pytest.mark.shared

@@ -392,11 +392,11 @@ def test_a_server_without_marks_is_gone_by_size(tmp_path: Path, web: _Web) -> No
     found = status(here.path)
     assert (found.size, found.mark.split()[0]) == (4, "etag")
     store.put(ClipOutcome(here, {}, {"color.a": 1.0}, file_size=4, file_mark=found.mark))
-    assert store.get(here) is not None
+    assert store.check(here) is not None
     web.files["/a.mp4"] = b"fin."
-    assert store.get(here) is None
+    assert store.check(here) is None
     store.put(ClipOutcome(here, {}, {"color.a": 1.0}, file_size=4, file_mark=""))
-    assert store.get(here) is None  # it had no mark then, and has one now
+    assert store.check(here) is None  # it had no mark then, and has one now
 
 
 def test_publishing_replaces_what_is_its_own_and_says_so_until_it_is_done(
