@@ -27,7 +27,7 @@ class Traces:
         not visible.
     valid
         Share of a region's pixels that were used (neither specular nor clipped nor dark),
-        ``(frames, regions)``, 0..1; 0 where the region is not visible.
+        ``(frames, regions)``, 0..1, float16; 0 where the region is not visible.
     face_center, face_size
         Center of the face ``(frames, 2)`` and interocular distance ``(frames,)``, both in
         pixels of the upright frame; NaN without a face. They carry head motion.
@@ -40,7 +40,7 @@ class Traces:
     regions: tuple[str, ...]
     time_s: NDArray[np.float64]
     rgb: NDArray[np.float32]
-    valid: NDArray[np.float32]
+    valid: NDArray[np.float16]
     face_center: NDArray[np.float32]
     face_size: NDArray[np.float32]
     keyframes: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -74,7 +74,7 @@ class TracesBuilder:
         self._regions = regions
         self._time_s = Growing((), np.float64, expected)
         self._rgb = Growing((count, 3), np.float32, expected)
-        self._valid = Growing((count,), np.float32, expected)
+        self._valid = Growing((count,), np.float16, expected)
         self._centers = Growing((2,), np.float32, expected)
         self._sizes = Growing((), np.float32, expected)
         self._keyframes = Growing((), np.bool_, expected)
@@ -108,7 +108,7 @@ class TracesBuilder:
         mean = np.full(sums.shape, np.nan, dtype=np.float32)
         enough = used >= min_pixels
         mean[enough] = sums[enough] / used[enough, None]
-        valid = (used / np.maximum(total, 1)).astype(np.float32)
+        valid = (used / np.maximum(total, 1)).astype(np.float16)
         self._add(time_s, mean, valid, centers, sizes, keyframes)
 
     def add_without_face(self, time_s: NDArray[np.float64], keyframes: NDArray[np.bool_]) -> None:
@@ -117,7 +117,7 @@ class TracesBuilder:
         self._add(
             time_s,
             np.full((n, count, 3), np.nan, dtype=np.float32),
-            np.zeros((n, count), dtype=np.float32),
+            np.zeros((n, count), dtype=np.float16),
             np.full((n, 2), np.nan, dtype=np.float32),
             np.full(n, np.nan, dtype=np.float32),
             keyframes,
@@ -127,7 +127,7 @@ class TracesBuilder:
         self,
         time_s: NDArray[np.float64],
         rgb: NDArray[np.float32],
-        valid: NDArray[np.float32],
+        valid: NDArray[np.float16],
         centers: NDArray[np.float32],
         sizes: NDArray[np.float32],
         keyframes: NDArray[np.bool_],
