@@ -21,6 +21,7 @@ from pallor.video.tracking import (
     interpolate,
     is_far,
     next_interval_s,
+    strays_far,
     way,
 )
 from test_regions import FACE
@@ -100,6 +101,25 @@ def test_the_path_is_that_of_the_landmarks():
         np.testing.assert_allclose(path.anchors[i], anchors(landmarks.points), atol=1e-3)
         np.testing.assert_allclose(path.centers[i], landmarks.points.mean(axis=0), atol=1e-3)
         assert path.sizes[i] == pytest.approx(landmarks.interocular, abs=1e-3)
+
+
+def test_a_path_can_be_moved_frame_by_frame():
+    path = FacePath.between(Keyframe(0, face()), Keyframe(1, face(9)), np.array([0.2, 0.7]))
+    by = np.array([[1.0, -2.0], [0.5, 3.0]])
+    moved = path.moved(by)
+    np.testing.assert_allclose(
+        moved.anchors - path.anchors, np.broadcast_to(by[:, None], path.anchors.shape)
+    )
+    np.testing.assert_allclose(moved.centers - path.centers, by, atol=1e-4)
+    assert np.array_equal(moved.sizes, path.sizes)
+
+
+@pytest.mark.parametrize(("off", "far"), [(0.0, False), (0.04, False), (0.06, True)])
+def test_what_strays_far_needs_another_look(off, far):
+    after = Keyframe(0.5, face())
+    way_off = np.array([[0.0, 0.0], [0.0, off * face().interocular]])
+    assert strays_far(way_off, after) == far
+    assert not strays_far(way_off, Keyframe(0.5, None))
 
 
 def test_one_keyframe_is_a_path_too_and_none_is_an_error():

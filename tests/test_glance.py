@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pallor.video.clip import Frame
-from pallor.video.glance import LOOKS, shifts, straying
+from pallor.video.glance import LOOKS, off_the_line, shifts, straying
 from pallor.video.measure import Box
 from portrait import portrait
 
@@ -57,3 +57,28 @@ def test_there_and_back_between_the_keyframes_is_seen(gain):
 def test_without_a_frame_between_nothing_strays():
     assert straying(frames([(0, 0), (30, 0)]), BOX) == 0.0
     assert LOOKS >= 3  # so that a swing of two periods is seen, too
+
+
+def test_the_way_off_the_line_is_measured_in_every_frame():
+    ways = [(0.1 * i + 2 * np.sin(np.pi * i / 15), -0.1 * i) for i in range(16)]
+    off = off_the_line(frames(ways), BOX)
+    expected = 2 * np.sin(np.pi * np.arange(16) / 15)
+    # One step is up to a quarter off, which is still four times better than a straight line.
+    np.testing.assert_allclose(off[:, 0], expected, atol=0.25 * 2)
+    np.testing.assert_allclose(off[:, 1], 0, atol=0.35)
+    assert off[0].tolist() == [0, 0] == off[-1].tolist()
+    assert off_the_line(frames(ways[:2]), BOX).tolist() == [[0, 0], [0, 0]]
+
+
+def test_noise_is_no_motion():
+    rng = np.random.default_rng(0)
+    still = portrait(240).astype(np.float32)
+    noisy = [
+        Frame.from_rgb(
+            np.clip(still + rng.normal(0, 5, still.shape), 0, 255).astype(np.uint8), time_s=i / 30
+        )
+        for i in range(16)
+    ]
+    off = off_the_line(noisy, BOX)
+    # Landmarks of single frames scatter by half a percent of the face, here half a pixel.
+    assert off.std() < 0.05

@@ -62,6 +62,14 @@ class FacePath:
             np.hypot(right_to_left[:, 0], right_to_left[:, 1]).astype(np.float32),
         )
 
+    def moved(self, by: NDArray[np.float64]) -> Self:
+        """Return the path with every frame's face moved by ``(n, 2)`` pixels."""
+        return type(self)(
+            self.anchors + by[:, None],
+            (self.centers + by).astype(np.float32),
+            self.sizes,
+        )
+
 
 def _mixed(ends: NDArray[np.floating], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``(n, ...)`` points on the way between two ends, ``(2, ...)``."""

@@ -1,8 +1,8 @@
 """The one pass over a clip: decode, track the face, measure regions, take samples.
 
 Landmarks are found on a few keyframes a second and interpolated for the frames between, so
-frames wait in a short queue until the keyframe after them is known. The queue is bounded,
-hence memory does not grow with the length of the clip.
+frames wait in a short queue until the keyframe after them is known, and are then measured in
+one step. The queue is bounded, hence memory does not grow with the length of the clip.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.face_path import FacePath
 from pallor.video.frame import Frame
-from pallor.video.glance import straying
+from pallor.video.glance import off_the_line, straying
 from pallor.video.measure import (
     MIN_TRACE_PIXELS,
     NAMES,
@@ -38,13 +38,14 @@ from pallor.video.traces import Traces, TracesBuilder
 from pallor.video.tracking import (
     KEYFRAME_INTERVAL_S,
     MAX_MOVE,
-    MAX_STRAYING,
+    MIN_STRAYING,
     FaceTracker,
     Keyframe,
     interpolate,
     is_far,
     is_long,
     next_interval_s,
+    strays_far,
     way,
 )
 
@@ -184,21 +185,26 @@ class _Pass:
         """Tell whether the background has to be looked for anew, which makes its trace step."""
         return self._background_for is None or way(self._background_for, landmarks) > MAX_MOVE
 
-    def _strays(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> bool:
-        """Tell whether the face leaves the straight way between two keyframes."""
-        if before.landmarks is None or after.landmarks is None or self._last is None:
-            return False
-        ends = np.stack([before.landmarks.points, after.landmarks.points])
+    def _off_the_line(
+        self, frames: list[Frame], before: Keyframe, after: Keyframe
+    ) -> NDArray[np.float64]:
+        """Return how far the face leaves the straight way between two keyframes, ``(n, 2)``."""
+        nowhere = np.zeros((len(frames), 2))
+        first, second = before.landmarks, after.landmarks
+        if first is None or second is None or self._last is None or not is_long(before, after):
+            return nowhere
+        looked = [self._last, *frames]
+        ends = np.stack([first.points, second.points])
         box = face_box(ends, frames[0].width, frames[0].height)
-        off = straying([self._last, *frames], box)
-        return off > MAX_STRAYING * after.landmarks.interocular
+        if straying(looked, box) <= MIN_STRAYING * second.interocular:
+            return nowhere
+        return off_the_line(looked, box)[1:]
 
     def _measure_between(self, frames: list[Frame], before: Keyframe, after: Keyframe) -> None:
         """Measure the frames after one keyframe, up to and with the next."""
-        if len(frames) > 1 and (
-            is_far(before, after)
-            or (is_long(before, after) and self._strays(frames, before, after))
-        ):
+        far = is_far(before, after)
+        off = np.zeros((len(frames), 2)) if far else self._off_the_line(frames, before, after)
+        if len(frames) > 1 and (far or strays_far(off, after)):
             middle = (len(frames) - 1) // 2
             frame = frames[middle]
             found = self._tracker.look_between(frame, before, after)
@@ -215,8 +221,10 @@ class _Pass:
         if unseen:
             self._traces.add_without_face(time_s[:unseen], coded_alone[:unseen])
         if seen:
-            first = after if lost else before
-            self._measure(frames[unseen:], time_s[unseen:], coded_alone[unseen:], first, after)
+            path = FacePath.between(after if lost else before, after, time_s[unseen:])
+            path = path.moved(off[unseen:])
+            self._measure(frames[unseen:], time_s[unseen:], coded_alone[unseen:], path)
+            self._take_samples(frames[unseen:], off[unseen:], after if lost else before, after)
         self._last = frames[-1]
 
     def _measure(
@@ -224,11 +232,9 @@ class _Pass:
         frames: list[Frame],
         time_s: NDArray[np.float64],
         coded_alone: NDArray[np.bool_],
-        before: Keyframe,
-        after: Keyframe,
+        path: FacePath,
     ) -> None:
-        """Measure frames between two keyframes with a face."""
-        path = FacePath.between(before, after, time_s)
+        """Measure the regions of frames with a face."""
         measured = measure_face(frames, path.anchors, self._background)
         self._traces.add(
             time_s,
@@ -240,13 +246,19 @@ class _Pass:
             min_pixels=MIN_TRACE_PIXELS,
             keyframes=coded_alone,
         )
+
+    def _take_samples(
+        self, frames: list[Frame], off: NDArray[np.float64], before: Keyframe, after: Keyframe
+    ) -> None:
+        """Look at those of the frames whose turn it is at full resolution."""
         if self._sampler is None:
             return
-        for frame in frames:
+        for frame, by in zip(frames, off.astype(np.float32), strict=True):
             if self._sampler.wants(frame.time_s):
                 landmarks = interpolate(before, after, frame.time_s)
                 if landmarks is not None:
-                    self._sampler.add(frame.time_s, self._sample(frame, landmarks))
+                    moved = Landmarks(landmarks.points + by, landmarks.score)
+                    self._sampler.add(frame.time_s, self._sample(frame, moved))
 
     def _sample(self, frame: Frame, landmarks: Landmarks) -> Sample:
         box = face_box(landmarks.points, frame.width, frame.height)

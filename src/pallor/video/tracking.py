@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pallor.video.face import FaceBox, Landmarks, Picture
 from pallor.video.face_detector import overlap
@@ -24,9 +25,13 @@ MIN_KEYFRAME_INTERVAL_S = 0.1
 MAX_MOVE = 0.1
 """Mean way of the landmarks, in units of the interocular distance, that is interpolated."""
 
-MAX_STRAYING = 0.015
-"""Distance from the straight line, in units of the interocular distance, that is let go: at
-60 pixels between the eyes 1 pixel, less than landmarks of single frames scatter by."""
+MIN_STRAYING = 0.004
+"""Distance from the straight line, in units of the interocular distance, that is let go: a
+quarter of a pixel at 60 pixels between the eyes, less than landmarks scatter by."""
+
+MAX_STRAYING = 0.05
+"""Distance from it that is followed without another look: most of what a small picture of the
+face can tell, and little enough for a turn of the head not to matter."""
 
 RECHECK_INTERVAL_S = 2.0
 """How often the whole picture is searched although a face is tracked."""
@@ -150,6 +155,21 @@ def is_far(before: Keyframe, after: Keyframe) -> bool:
     if before.landmarks is None or after.landmarks is None:
         return before.landmarks is not after.landmarks
     return way(before.landmarks, after.landmarks) > MAX_MOVE
+
+
+def strays_far(off: NDArray[np.float64], after: Keyframe) -> bool:
+    """Tell whether a face leaves the straight way by more than can be followed at a glance.
+
+    Parameters
+    ----------
+    off
+        ``(n, 2)`` pixels off the way.
+    after
+        The keyframe at its end.
+    """
+    if after.landmarks is None:
+        return False
+    return bool(np.hypot(off[:, 0], off[:, 1]).max() > MAX_STRAYING * after.landmarks.interocular)
 
 
 class FaceTracker:
