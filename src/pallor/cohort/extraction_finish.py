@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pallor.cohort.address import shown
 from pallor.cohort.clip_outcome import ClipFailure, ClipTask
 from pallor.cohort.clip_store import ClipStore
 from pallor.cohort.extraction_failures import write_failures
@@ -77,7 +78,7 @@ def finish(
                     task.participant_id,
                     task.clip,
                     "internal",
-                    f"{task.clip}: the stored outcome is damaged: run again",
+                    f"{shown(task.clip)}: the stored outcome is damaged: run again",
                 )
                 continue
             done[row] = True
