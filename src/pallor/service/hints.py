@@ -57,9 +57,13 @@ UNEVEN: Final = 0.65
 MOVING: Final = 0.04
 """Shift between two frames in units of the face's longer side."""
 
+MIN_LIKENESS: Final = 0.5
+"""Correlation below which the face of the frame before is not the same or not found."""
+
 _MOST_FACES = 2
 _SKIN = ("forehead", "left_cheek", "right_cheek")
-_GLANCE_SIDE = 32
+_GLANCE_SIDE = 48
+"""Longer side of the face in the small pictures that motion is told from, pixels."""
 
 
 @dataclass(frozen=True)
@@ -202,29 +206,32 @@ def _light(face: Landmarks, rgb: NDArray[np.uint8]) -> str:
 
 
 def _is_moving(face: Landmarks, rgb: NDArray[np.uint8], previous: bytes) -> bool | None:
-    """Compare the place of the face in two frames, both made small."""
-    from pallor.video.glance import shifts
+    """Look for the face in the frame before, both frames made small."""
+    import cv2
 
     try:
         before = _decode(previous)
     except PictureError:
         return None
-    if before.shape != rgb.shape:
+    x0, y0, x1, y1 = face.box
+    scale = _GLANCE_SIDE / max(x1 - x0, y1 - y0)
+    now, then = _small(rgb, scale), _small(before, scale)
+    corners = np.rint(np.array([[x0, y0], [x1, y1]]) * scale).astype(int)
+    (left, top), (right, bottom) = np.clip(corners, 0, now.shape[::-1])
+    face_now = now[top:bottom, left:right]
+    if before.shape != rgb.shape or min(face_now.shape) < _GLANCE_SIDE // 4:
         return None
-    shift = shifts(np.stack([_small(picture, face) for picture in (before, rgb)]))[1]
-    return float(np.hypot(*shift)) / _GLANCE_SIDE > MOVING
+    likeness = cv2.matchTemplate(then, face_now, cv2.TM_CCOEFF_NORMED)
+    _, best, _, (x, y) = cv2.minMaxLoc(likeness)
+    shift = float(np.hypot(x - left, y - top)) / _GLANCE_SIDE
+    return bool(best < MIN_LIKENESS or shift > MOVING)
 
 
-def _small(rgb: NDArray[np.uint8], face: Landmarks) -> NDArray[np.float32]:
-    """Return a small gray picture of a square around the face, ``(32, 32)``."""
+def _small(rgb: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return a small gray picture."""
     import cv2
 
-    x0, y0, x1, y1 = face.box
-    side = max(x1 - x0, y1 - y0)
-    corner = np.array([(x0 + x1 - side) / 2, (y0 + y1 - side) / 2])
-    scale = side / _GLANCE_SIDE
-    x, y = (max(int(value), 0) for value in corner)
-    part = rgb[y : y + max(int(side), 3), x : x + max(int(side), 3)]
-    gray = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    size = (max(round(part.shape[1] / scale), 3), max(round(part.shape[0] / scale), 3))
-    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    height, width = rgb.shape[:2]
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
