@@ -12,10 +12,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.errors import ClipError, FaceLostError, NoFaceError, NoFramesError, SeveralFacesError
+from pallor.errors import (
+    ClipError,
+    ClipTooLargeError,
+    FaceLostError,
+    NoFaceError,
+    NoFramesError,
+    SeveralFacesError,
+)
 from pallor.video.ahead import GROUPS_AHEAD, ReadAhead
 from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
+from pallor.video.clip_info import shown_name
 from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.face_path import FacePath
@@ -102,11 +110,16 @@ def record(
     FaceModelError
         If the landmark model file is absent or altered.
     """
-    with open_clip(path, limits, threads) as clip:
-        if clip.info.is_still and clip.info.has_alpha:
-            return record_region_still(clip, crops)
-        landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
-        return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
+    try:
+        with open_clip(path, limits, threads) as clip:
+            if clip.info.is_still and clip.info.has_alpha:
+                return record_region_still(clip, crops)
+            landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
+            return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
+    except MemoryError as error:
+        raise ClipTooLargeError(
+            f"{shown_name(path)}: the clip takes more memory than there is; scale it down."
+        ) from error
 
 
 MAX_EXPECTED = 2**16
