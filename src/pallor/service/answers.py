@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from pallor.service.refusals import Refusal
+from pallor.service.refusals import RefusalError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -102,20 +102,20 @@ def add_error_answers(app: FastAPI) -> None:
 
     from pallor.errors import PallorError
 
-    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(RefusalError, _refusal)
     app.add_exception_handler(PallorError, _unforeseen)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def answer_to(error: Refusal) -> ErrorAnswer:
+def answer_to(error: RefusalError) -> ErrorAnswer:
     """Return the answer that says what was refused."""
     return ErrorAnswer(error.status, error.code, error.text, error.headers)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101 - for the type checker
+    assert isinstance(error, RefusalError)  # noqa: S101 - for the type checker
     return answer_to(error)
 
 

@@ -28,9 +28,6 @@ class LoadedModels:
 
     cards: Mapping[str, Mapping[str, Any]]
 
-    def __contains__(self, model_id: str) -> bool:
-        return model_id in self.cards
-
     def __len__(self) -> int:
         return len(self.cards)
 
@@ -38,6 +35,13 @@ class LoadedModels:
     def default(self) -> str | None:
         """Id of the model that is used unless another is named."""
         return next(iter(self.cards), None)
+
+    def find(self, name_or_id: str) -> str | None:
+        """Return the id of a model by its id or name; None where there is none."""
+        if name_or_id in self.cards:
+            return name_or_id
+        named = (i for i, card in self.cards.items() if card["name"] == name_or_id)
+        return next(named, None)
 
 
 def read_cards(paths: Sequence[Path]) -> LoadedModels:

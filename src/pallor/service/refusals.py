@@ -8,7 +8,7 @@ from typing import ClassVar
 from pallor.errors import PallorError
 
 
-class Refusal(PallorError):
+class RefusalError(PallorError):
     """A request that is answered with an error.
 
     Parameters
@@ -27,20 +27,20 @@ class Refusal(PallorError):
         self.headers: dict[str, str] = dict(headers or {})
 
 
-class InvalidRequestError(Refusal):
+class InvalidRequestError(RefusalError):
     """A field, parameter or body that does not make sense."""
 
     code = "invalid"
     status = 422
 
 
-class MalformedUploadError(Refusal):
+class MalformedUploadError(RefusalError):
     """The body is not the multipart form that was promised."""
 
     code = "malformed"
 
 
-class NoKeyError(Refusal):
+class NoKeyError(RefusalError):
     """No key, or one that does not exist or was revoked."""
 
     code = "no_key"
@@ -50,63 +50,63 @@ class NoKeyError(Refusal):
         super().__init__(message, {"WWW-Authenticate": "Bearer"})
 
 
-class RoleError(Refusal):
+class RoleError(RefusalError):
     """The key's role does not allow this."""
 
     code = "role"
     status = 403
 
 
-class CrossSiteError(Refusal):
+class CrossSiteError(RefusalError):
     """The request seems to come from a page of another site."""
 
     code = "cross_site"
     status = 403
 
 
-class UnknownError(Refusal):
+class UnknownError(RefusalError):
     """There is no such thing, or it belongs to somebody else: the answer is the same."""
 
     code = "unknown"
     status = 404
 
 
-class NotAcceptableError(Refusal):
+class NotAcceptableError(RefusalError):
     """No form of the answer is one that the client accepts."""
 
     code = "not_acceptable"
     status = 406
 
 
-class NotReadyError(Refusal):
+class NotReadyError(RefusalError):
     """What is asked for does not exist yet."""
 
     code = "not_ready"
     status = 409
 
 
-class TooSlowError(Refusal):
+class TooSlowError(RefusalError):
     """The upload stood still, or took longer than is allowed."""
 
     code = "too_slow"
     status = 408
 
 
-class TooLargeError(Refusal):
+class TooLargeError(RefusalError):
     """More bytes than the limit."""
 
     code = "too_large"
     status = 413
 
 
-class WrongTypeError(Refusal):
+class WrongTypeError(RefusalError):
     """The content is of no type that is read here."""
 
     code = "wrong_type"
     status = 415
 
 
-class TooManyRequestsError(Refusal):
+class TooManyRequestsError(RefusalError):
     """The rate limit."""
 
     code = "too_many_requests"
@@ -119,7 +119,7 @@ class TooManyRequestsError(Refusal):
         )
 
 
-class BusyError(Refusal):
+class BusyError(RefusalError):
     """The service cannot take this now."""
 
     code = "busy"
@@ -129,7 +129,7 @@ class BusyError(Refusal):
         super().__init__(message, {"Retry-After": str(wait_s)})
 
 
-class NoModelError(Refusal):
+class NoModelError(RefusalError):
     """An estimate was asked for where no model is loaded."""
 
     code = "no_model"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pallor.service.files import FileStore
+    from pallor.service.jobs.supervisor import Supervisor
     from pallor.service.metrics import Metrics
     from pallor.service.model_cards import LoadedModels
     from pallor.service.settings import ServiceSettings
@@ -14,20 +15,6 @@ if TYPE_CHECKING:
     from pallor.service.store.engine import Store
     from pallor.service.store.jobs import JobStore
     from pallor.service.store.keys import KeyStore
-
-
-class Workforce(Protocol):
-    """Who works on the jobs."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether jobs are being taken."""
-
-    def start(self) -> None:
-        """Begin."""
-
-    def stop(self) -> None:
-        """End; jobs that are not finished go back to the queue."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +47,7 @@ class Services:
     files: FileStore
     models: LoadedModels
     metrics: Metrics
-    workers: Workforce
+    workers: Supervisor
 
 
 def services_of(request: Any) -> Services:

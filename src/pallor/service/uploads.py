@@ -69,8 +69,10 @@ class _Form:
     _disposition: bytes = b""
 
     def callbacks(self) -> Any:
-        names = ("part_begin", "part_data", "part_end", "header_field", "header_value")
-        names += ("header_end", "headers_finished", "end")
+        names = [
+            *("part_begin", "part_data", "part_end", "header_field", "header_value"),
+            *("header_end", "headers_finished", "end"),
+        ]
         return {f"on_{name}": getattr(self, name) for name in names}
 
     def part_begin(self) -> None:

@@ -13,10 +13,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pallor.service.api.events import MAX_STREAMS, events_of
-from pallor.service.api.options import EstimateOptions, read_options
+from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
 from pallor.service.api.words import EstimateState, errors
-from pallor.service.refusals import BusyError, Refusal, UnknownError
+from pallor.service.refusals import BusyError, RefusalError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
@@ -50,25 +50,14 @@ class Format(StrEnum):
 
 def _form() -> dict[str, Any]:
     """Describe the form by hand: it is read as it streams, not by the framework."""
-    schema = EstimateOptions.model_json_schema()
-    fields = {
-        name: {k: v for k, v in field.items() if k not in {"title", "default"}}
-        for name, field in schema["properties"].items()
-    }
-    # A form has no null: what is not known is left out.
-    for field in fields.values():
-        (kind,) = (k for k in field.pop("anyOf") if k != {"type": "null"})
-        field.update(kind)
     clip = {"type": "string", "format": "binary", "description": "The clip: a video or still."}
     form = {
         "type": "object",
-        "properties": {FILE_FIELD: clip, **fields},
+        "properties": {FILE_FIELD: clip, **FIELDS},
         "required": [FILE_FIELD],
         "additionalProperties": False,
     }
-    return {
-        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}
-    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
 @router.post(
@@ -87,7 +76,7 @@ async def create(request: Request, principal: MayCreate) -> Response:
     services = services_of(request)
     try:
         job = await _received(request, services, principal)
-    except Refusal as error:
+    except RefusalError as error:
         services.metrics.refused_uploads.labels(error.code).inc()
         raise
     body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
@@ -204,9 +193,7 @@ async def events(estimate_id: str, request: Request, principal: May) -> Response
     )
 
 
-@router.delete(
-    "/{estimate_id}", status_code=204, responses=errors(401, 403, 404, 422, 429)
-)
+@router.delete("/{estimate_id}", status_code=204, responses=errors(401, 403, 404, 422, 429))
 async def delete(estimate_id: str, request: Request, principal: May) -> Response:
     """Delete an estimate, its clip and its result, in whatever state it is."""
     services = services_of(request)

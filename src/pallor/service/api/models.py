@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 
-from pallor.models.prediction import NOTICE
 from pallor.service.api.words import ModelList, errors
+from pallor.service.disclaimers import disclaimers
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import services_of
@@ -20,4 +20,6 @@ async def models(
     request: Request, _principal: Annotated[Principal, Depends(allow("measure", "study"))]
 ) -> dict[str, Any]:
     """List the models with what they were trained on and how they did; the default first."""
-    return {"models": list(services_of(request).models.cards.values()), "notice": NOTICE}
+    cards = list(services_of(request).models.cards.values())
+    simulated = any(card["simulated"] for card in cards)
+    return {"models": cards, "notice": disclaimers(simulated)}

@@ -36,13 +36,15 @@ class EstimateState(BaseModel):
         description="Whether the model was trained on simulated clips or the clip is one; null "
         "where the model is not known yet."
     )
-    notice: str = Field(description="Research use only. Not a medical device.")
+    notice: list[str] = Field(description="What has to be said with it; show it.")
+    options: dict[str, Any] = Field(description="As they came with the clip.")
     result: dict[str, Any] | None = Field(
         description="Once done: hemoglobin_g_dl, interval_low_g_dl, interval_high_g_dl, usable, "
         "reasons, warnings, anemia, pulse_wave, model_card and more. Where usable is false "
         "there is no number."
     )
-    error: ErrorBody | None = Field(description="Once failed: why.")
+    code: str | None = Field(description="Once failed: why, machine-readable.")
+    text: str | None = Field(description="Once failed: why, one line for people.")
 
 
 class ModelCard(BaseModel):
@@ -58,7 +60,20 @@ class ModelList(BaseModel):
     """The models; an estimate uses the first unless it names another."""
 
     models: list[ModelCard]
-    notice: str
+    notice: list[str]
+
+
+class HintState(BaseModel):
+    """What one frame of the camera tells."""
+
+    model_config = ConfigDict(extra="allow")
+
+    face: bool
+    faces: int = Field(description="2 stands for two or more.")
+    distance: Literal["too_near", "good", "too_far"] | None
+    light: Literal["too_dark", "good", "too_bright", "uneven"] | None
+    centered: bool
+    codes: list[str] = Field(description="What to change, the most important first.")
 
 
 class SessionState(BaseModel):
@@ -104,6 +119,4 @@ _TEXTS = {
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route for its OpenAPI description."""
-    return {
-        status: {"model": ErrorAnswer, "description": _TEXTS[status]} for status in statuses
-    }
+    return {status: {"model": ErrorAnswer, "description": _TEXTS[status]} for status in statuses}

@@ -65,8 +65,8 @@ class Guard:
         if found is not None:
             key, session = found
             return Principal.of(key, session.csrf_token)
-        if self.exposure.beyond_this_machine or await asyncio.to_thread(self.keys.list):
-            # Also where every key was revoked: who revokes the last one does not mean "open".
+        # Also where every key was revoked: who revokes the last one does not mean "open".
+        if self.exposure.beyond_this_machine or len(await asyncio.to_thread(self.keys.list)) > 0:
             return None
         refuse_not_local(request.headers)
         return LOCAL
@@ -114,7 +114,7 @@ class Guard:
 
         Raises
         ------
-        Refusal
+        RefusalError
             Why not.
         """
         principal = await self.who(request)
