@@ -139,7 +139,7 @@ def test_old_results_are_forgotten_and_waiting_jobs_are_not(store: Store) -> Non
     assert jobs.file_tokens() == {"b"}
     assert jobs.counts() == {"queued": 1, "running": 0, "done": 0, "failed": 0}
     deleted = jobs.delete(waiting.id)
-    assert deleted is not None and deleted.file_token == "b"
+    assert deleted is not None and deleted.id == waiting.id
     assert jobs.delete(waiting.id) is None and jobs.file_tokens() == frozenset()
 
 
