@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -30,6 +29,8 @@ from pallor.service.fhir_codes import (
     MODEL_HASHES,
     OBSERVATION_CATEGORY,
     Element,
+    as_code,
+    as_string,
     coding,
     concept,
     g_dl,
@@ -52,6 +53,10 @@ _CODE_STILL: Final = coding(
 _LABORATORY: Final = coding(LOINC, "718-7", "Hemoglobin [Mass/volume] in Blood")
 _REFERENCE: Final = re.compile(r"(https?://|urn:uuid:|urn:oid:).+|([A-Za-z]+/[A-Za-z0-9.\-]{1,64})")
 _DEVICE: Final = "device"
+_LARGEST: Final = 1e6
+
+MAX_HEMOGLOBIN_G_DL: Final = 35.0
+"""Red cells themselves hold about as much: blood that has more there is not."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,11 @@ def observation(
     Raises
     ------
     UsageError
-        If a time has no time zone, or ``derived_from`` is no reference.
+        If a time has no time zone, ``derived_from`` is no reference, or ``subject`` is empty.
     """
     choice = FhirOptions() if options is None else options
     simulated = bool(result.get("simulated"))
-    value = _number(result.get("hemoglobin_g_dl")) if result.get("usable") else None
+    value = _hemoglobin(result)
     ranges = reference_ranges(Person() if person is None else person)
     resource: dict[str, Any] = {
         "resourceType": "Observation",
@@ -174,10 +179,16 @@ def bundle(observations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _number(value: object) -> float | None:
-    """Return a finite number, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a finite number of a size that a measure can have, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) <= _LARGEST else None  # NaN compares as False
+
+
+def _hemoglobin(result: Mapping[str, Any]) -> float | None:
+    """Return the estimate; None where there is none, or none that blood can have."""
+    value = _number(result.get("hemoglobin_g_dl")) if result.get("usable") else None
+    return value if value is not None and 0 < value < MAX_HEMOGLOBIN_G_DL else None
 
 
 def _instant(time: datetime) -> str:
@@ -223,7 +234,7 @@ def _method(result: Mapping[str, Any]) -> Element:
 def _device(result: Mapping[str, Any]) -> Element:
     from pallor._version import __version__
 
-    model = str(result.get("model") or "unknown")
+    model = as_string(result.get("model") or "", "unknown")
     card = result.get("model_card")
     name = card.get("name") if isinstance(card, Mapping) else None
     return {
@@ -232,7 +243,7 @@ def _device(result: Mapping[str, Any]) -> Element:
         "identifier": [{"system": MODEL_HASHES, "value": model}],
         "deviceName": [
             {"name": "pallor", "type": "user-friendly-name"},
-            {"name": str(name or f"model {model}"), "type": "model-name"},
+            {"name": as_string(name or "", f"model {model}"), "type": "model-name"},
         ],
         "type": local("research-software", "Research software, not a medical device"),
         "version": [
@@ -248,7 +259,10 @@ def _device(result: Mapping[str, Any]) -> Element:
 def _subject(subject: str) -> Element:
     if _REFERENCE.fullmatch(subject):
         return {"reference": subject}
-    return {"identifier": {"value": subject}}
+    value = as_string(subject, "")
+    if not value:
+        raise UsageError("the subject is empty: give a reference or an identifier, or none")
+    return {"identifier": {"value": value}}
 
 
 def _absent(result: Mapping[str, Any]) -> Element:
@@ -258,7 +272,7 @@ def _absent(result: Mapping[str, Any]) -> Element:
         standard = coding(ABSENT_REASON, "unsupported", "Unsupported")
     else:
         standard = coding(ABSENT_REASON, "error", "Error")
-    own = [coding(LOCAL_CODES, code.replace("_", "-"), text) for code, text in reasons]
+    own = [coding(LOCAL_CODES, as_code(code, "error"), text) for code, text in reasons]
     text = " ".join(text for _, text in reasons)
     return concept(text or "The clip gave no estimate.", standard, *own)
 
@@ -355,7 +369,8 @@ def _said(result: Mapping[str, Any], key: str) -> list[tuple[str, str]]:
         text = str(entry.get("text", ""))
         if name:
             text = text.removeprefix(f"{name}: ").replace(name, "the clip")
-        said.append((str(entry.get("code", "error")), text))
+        code = as_string(entry.get("code", ""), "error")
+        said.append((code, as_string(text, code)))
     return said
 
 
@@ -385,12 +400,8 @@ def _narrative(
             first += f", interval {interval[0]} to {interval[1]} g/dL"
         first += "."
     texts = [first, *(note["text"] for note in notes)]
-    paragraphs = "".join(f"<p>{html.escape(_printable(text))}</p>" for text in texts)
+    paragraphs = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
     return {
         "status": "generated",
         "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{paragraphs}</div>',
     }
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -69,3 +69,15 @@ def tenth_below(value: float) -> float:
 def tenth_above(value: float) -> float:
     """Round up to a tenth; 12.3 stays 12.3 although its double lies beside it."""
     return float(Decimal(repr(float(value))).quantize(_TENTH, ROUND_CEILING))
+
+
+def as_string(text: object, otherwise: str) -> str:
+    """Return text as FHIR's strings may be: not empty, one line, no control characters."""
+    kept = "".join(c if c.isprintable() else " " for c in str(text))
+    return " ".join(kept.split()) or otherwise
+
+
+def as_code(text: object, otherwise: str) -> str:
+    """Return text as a code: letters, digits and single hyphens."""
+    kept = "".join(c if c.isascii() and c.isalnum() else " " for c in str(text))
+    return "-".join(kept.split()) or otherwise
