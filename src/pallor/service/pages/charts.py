@@ -129,13 +129,19 @@ def _bands(
     parts = []
     for index, name in enumerate(names):
         left, right = edges[index], edges[index + 1]
-        # Names stand in two rows by turns: a band of 1 g/dL is narrower than its name.
-        row = 18 if index % 2 else 34
-        parts += [
+        parts.append(
             f'<rect class="band band-{index}" x="{_at(left)}" y="44" '
-            f'width="{_at(right - left)}" height="52"/>',
-            _text("band-name", min(max((left + right) / 2, 40), WIDTH - 44), row, name),
-        ]
+            f'width="{_at(right - left)}" height="52"/>'
+        )
+        # Names stand in two rows by turns: a band of 1 g/dL is narrower than its name. The outer
+        # ones begin and end with the drawing, so that they are never cut.
+        row = 18 if index % 2 else 34
+        if index == 0:
+            parts.append(_text("band-name first", scale.start, row, name))
+        elif index == len(names) - 1:
+            parts.append(_text("band-name last", scale.end, row, name))
+        else:
+            parts.append(_text("band-name", max((left + right) / 2, 60), row, name))
     for bound, x in zip(bounds, edges[1:-1], strict=True):
         parts += [_text("bound-value", x, 56, number(bound, 1)), _line("bound", x, 60, x, 96)]
     return parts

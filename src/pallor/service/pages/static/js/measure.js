@@ -11,7 +11,6 @@ const part = (name) => page.querySelector(`[data-part="${name}"]`);
 const video = page.querySelector("video");
 const form = page.querySelector("form");
 const token = page.dataset.csrf;
-const seconds = Number(page.dataset.recordingS);
 
 let stream = null;
 let stopHints = () => {};
@@ -77,14 +76,20 @@ async function start() {
   const every = 1000 * Number(page.dataset.hintIntervalS);
   stopHints = watch(video, frameRate(video), { every, token, show: showHint });
   step("ready");
-  part("record").focus();
+  showCamera();
+  part("record").focus({ preventScroll: true });
+}
+
+/** Preview, hint and button together: on a phone they would lie below the person's details. */
+function showCamera() {
+  page.querySelector(".camera").scrollIntoView();
 }
 
 /** Say the time that is left to the eye always, to a screen reader now and then. */
 function countDown(left) {
   const whole = Math.ceil(left);
   say(part("count"), String(whole));
-  part("recorded").value = seconds - left;
+  part("recorded").value = part("recorded").max - left;
   if (whole > 0 && (whole % 10 === 0 || whole === 5)) {
     say(part("spoken"), text("measure.left", { seconds: whole }));
   }
@@ -93,7 +98,10 @@ function countDown(left) {
 async function recordClip() {
   problem("");
   step("recording");
-  part("cancel").focus();
+  showCamera();
+  part("cancel").focus({ preventScroll: true });
+  const seconds = Number(page.dataset.recordingS);
+  say(part("count"), String(Math.ceil(seconds)));
   const bitsPerSecond = Number(page.dataset.bitsPerSecond);
   try {
     await lockCamera(stream.getVideoTracks()[0]);
