@@ -1,0 +1,10 @@
+"""Server-rendered pages: Measure, Result and Models.
+
+``attach`` puts them into an application; ``PageSettings`` says how they behave, ``PageSources``
+where jobs and models come from. The scripts of the pages speak only with the REST API.
+"""
+
+from pallor.service.pages.routes import attach
+from pallor.service.pages.settings import CONTENT_SECURITY_POLICY, PageSettings, PageSources
+
+__all__ = ["CONTENT_SECURITY_POLICY", "PageSettings", "PageSources", "attach"]
