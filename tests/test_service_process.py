@@ -292,10 +292,10 @@ def test_an_upload_that_breaks_off_leaves_nothing(served: tuple[Served, Keys]) -
         connection.sendall(
             f"POST /v1/estimates HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer "
             f"{keys.measure}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
-            "Content-Length: 1000000\r\n\r\n--x\r\nContent-Disposition: form-data; "
+            "Content-Length: 4000000\r\n\r\n--x\r\nContent-Disposition: form-data; "
             'name="file"\r\n\r\n'.encode()
             + b"\0\0\0\x18ftypisom"
-            + b"\0" * 200_000
+            + b"\0" * 2_000_000
         )
         until = time.monotonic() + 10
         while not server.uploads() and time.monotonic() < until:

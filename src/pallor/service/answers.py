@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import Response
 
+from pallor.service.errors import StoreError
 from pallor.service.refusals import RefusalError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-    from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 DRAIN_S = 5.0
 DRAIN_BYTES = 64 * 2**20
@@ -43,7 +44,7 @@ class ErrorAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, then let the rest of the request run dry."""
-        unread = not await _is_read(scope)
+        unread = not _is_read(scope)
         if unread:
             self.headers["connection"] = "close"
         start = {"type": "http.response.start", "status": self.status_code}
@@ -56,7 +57,7 @@ class ErrorAnswer(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _is_read(scope: Scope) -> bool:
+def _is_read(scope: Scope) -> bool:
     headers = {name for name, value in scope["headers"] if value != b"0"}
     return not headers & {b"content-length", b"transfer-encoding"} or bool(
         scope.get("pallor.body_read")
@@ -72,27 +73,46 @@ async def _drain(receive: Receive) -> None:
         left -= len(message.get("body", b""))
 
 
-class BodyWatch:
-    """ASGI middleware that notes when a request's body has arrived in full."""
+class Boundary:
+    """ASGI middleware around the application proper.
 
-    def __init__(self, app: object) -> None:
+    It notes when a request's body has arrived in full, and turns what nobody foresaw into an
+    answer. The framework has a place for the latter, but outside of every other middleware: such
+    an answer would carry no security headers.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        app = self.app
-        assert callable(app)  # noqa: S101 - for the type checker
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
+        begun = False
 
-        async def watched() -> Mapping[str, object]:
-            message: Mapping[str, object] = await receive()
+        async def received() -> Message:
+            message = await receive()
             if message["type"] != "http.request" or not message.get("more_body", False):
                 scope["pallor.body_read"] = True
             return message
 
-        await app(scope, watched, send)
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, received, sent)
+        except Exception as error:
+            if begun:
+                raise
+            await (await _unforeseen(Request(scope), error))(scope, received, send)
 
 
 def add_error_answers(app: FastAPI) -> None:
@@ -106,7 +126,6 @@ def add_error_answers(app: FastAPI) -> None:
     app.add_exception_handler(PallorError, _unforeseen)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 def answer_to(error: RefusalError) -> ErrorAnswer:
@@ -140,4 +159,6 @@ async def _unforeseen(request: Request, error: Exception) -> Response:
     # Messages of the inner wings name files: they go to the log alone.
     path = request.scope.get("route")
     log.error("%s %s failed", request.method, getattr(path, "path", "?"), exc_info=error)
+    if isinstance(error, StoreError):
+        return ErrorAnswer(503, "busy", "the database does not answer; try again soon")
     return ErrorAnswer(500, "internal", "something went wrong here; the log of the service tells")

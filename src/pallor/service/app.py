@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from pallor._version import __version__
-from pallor.service.answers import BodyWatch, add_error_answers
+from pallor.service.answers import Boundary, add_error_answers
 from pallor.service.api import estimates, health, hints, models, session
 from pallor.service.files import FileStore
 from pallor.service.hint_process import HintProcess
@@ -98,7 +98,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     attach_pages(app, services)
     add_error_answers(app)
     # The one added last stands outermost: every answer is counted and carries the headers.
-    app.add_middleware(BodyWatch)
+    app.add_middleware(Boundary)
     app.add_middleware(SecurityHeaders, secure=exposure.secure)
     app.add_middleware(CountRequests, metrics=services.metrics)
     return app

@@ -33,7 +33,7 @@ _MAX_FORM = 1000
 _FORM = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign in - pallor</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-</head><body><main><h1>Sign in</h1>{said}
+<link rel="stylesheet" href="/static/style.css"></head><body><main><h1>Sign in</h1>{said}
 <form method="post" action="/sign-in"><p><label for="key">Key of access</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required></p>
 <p><button>Sign in</button></p></form>

@@ -40,6 +40,12 @@ class MalformedUploadError(RefusalError):
     code = "malformed"
 
 
+class ClientGoneError(RefusalError):
+    """The connection broke before the request was complete; nobody reads the answer."""
+
+    code = "gone"
+
+
 class NoKeyError(RefusalError):
     """No key, or one that does not exist or was revoked."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pallor.service.content_type import SNIFFED_BYTES, kind_of
 from pallor.service.refusals import (
+    ClientGoneError,
     MalformedUploadError,
     TooLargeError,
     TooSlowError,
@@ -23,6 +24,8 @@ MAX_FIELDS = 20
 MAX_FIELD_BYTES = 1000
 FORM_BYTES = 64 * 1024
 """What a form may hold beside its file."""
+BATCH_BYTES = 512 * 1024
+"""Written at once; a thread for each packet would be slower than the network."""
 STALL_S = 30.0
 """Longest time without a byte."""
 TOTAL_S = 1800.0
@@ -225,19 +228,21 @@ async def receive_upload(
     refuse_by_length(request, max_bytes + FORM_BYTES)
     form = _Form(max_bytes)
     file: BinaryIO | None = None
-    read = 0
+    read = written = 0
     try:
         parser = MultipartParser(boundary, form.callbacks())
         async for chunk in _paced(request):
             read += len(chunk)
-            if read - form.size > FORM_BYTES + len(chunk):
-                raise MalformedUploadError("the form holds too much beside its file")
             parser.write(chunk)
-            if form.kind is not None and form.pending:
+            if read - form.size > FORM_BYTES:
+                raise MalformedUploadError("the form holds too much beside its file")
+            waiting = form.size - written
+            if form.kind is not None and (waiting >= BATCH_BYTES or (form.complete and waiting)):
                 if file is None:
                     file = await asyncio.to_thread(target)
                 await asyncio.to_thread(file.writelines, form.pending)
                 form.pending.clear()
+                written = form.size
         parser.finalize()
     except FormParserError:
         raise MalformedUploadError("the form is damaged") from None
@@ -250,6 +255,8 @@ async def receive_upload(
 
 async def _paced(request: Request) -> AsyncIterator[bytes]:
     """Yield the body's pieces; who sends too slowly holds no place for ever."""
+    from starlette.requests import ClientDisconnect
+
     loop = asyncio.get_running_loop()
     until = loop.time() + TOTAL_S
     stream = request.stream()
@@ -259,6 +266,8 @@ async def _paced(request: Request) -> AsyncIterator[bytes]:
                 chunk = await anext(stream)
         except StopAsyncIteration:
             return
+        except ClientDisconnect:
+            raise ClientGoneError("the upload was broken off") from None
         except TimeoutError:
             raise TooSlowError("the upload took too long; try a better connection") from None
         if chunk:
