@@ -67,6 +67,7 @@ def serve(
     /metrics is for Prometheus (role admin).
     """
     need_service_extra()
+    from pallor.service.security.exposure import Exposure
     from pallor.service.security.rate_limits import Rate, Rates
     from pallor.service.settings import ServiceSettings, UploadLimits
 
@@ -75,6 +76,8 @@ def serve(
     for file in (tls_cert, tls_key):
         if file is not None and not file.is_file():
             raise UsageError(f"{file}: no such file")
+    # Whether there is a key shows when the database is open; the rest is known before.
+    Exposure(host, tls_cert is not None, behind_proxy).refuse(keys=1)
     settings = ServiceSettings(
         data=data,
         database_url=database_url,
