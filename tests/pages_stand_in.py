@@ -134,7 +134,7 @@ class StandIn:
         return f"/result/{job['id']}"
 
     # What pallor.service.pages.PageSources asks for.
-    def job(self, request: Request, job_id: str) -> dict[str, Any] | None:
+    def job(self, _request: Request, job_id: str) -> dict[str, Any] | None:
         end = self.jobs.get(job_id)
         if end is None:
             return None
@@ -146,10 +146,10 @@ class StandIn:
             state = {"state": "running", "stage": "reading", "share": share, "position": None}
         return {**end, **state, "result": None, "code": None, "text": None}
 
-    def models(self, request: Request) -> list[dict[str, Any]]:
+    def models(self, _request: Request) -> list[dict[str, Any]]:
         return self.cards
 
-    def csrf_token(self, request: Request) -> str:
+    def csrf_token(self, _request: Request) -> str:
         return "the-token"
 
     def app(self, settings: PageSettings) -> FastAPI:
