@@ -8,10 +8,12 @@ import json
 import re
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from pages_stand_in import CARD, StandIn, done, failed, unusable, usable
-from pallor.service.pages import PageSettings
+from pallor.service.pages import PageSettings, sign_in_page
 from pallor.service.pages.cards import card_view
 from pallor.service.pages.language import texts
 from pallor.service.pages.results import result_view
@@ -33,7 +35,7 @@ def client(stand_in):
 
 def every_path(stand_in):
     return [
-        "/", "/models", "/result/none",
+        "/", "/models", "/result/none", "/sign-in",
         *(stand_in.keep(job) for job in (
             done(usable(), **MAN), done(unusable("no_face")), failed("crashed"),
             done(usable(interval_low_g_dl=None, interval_high_g_dl=None)),
@@ -81,6 +83,7 @@ def test_pages_are_no_part_of_the_api_description(client):
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {
         "/v1/estimates", "/v1/estimates/{job_id}", "/v1/estimates/{job_id}/events", "/v1/hints",
+        "/v1/session",
     }  # fmt: skip
 
 
@@ -114,7 +117,7 @@ def test_simulated_is_stamped_on_every_page(client, stand_in):
     result = stand_in.keep(done(usable(simulated=True)))
     assert "SIMULATED" in client.get(result).text
     stand_in.cards = [CARD, simulated]
-    for path in every_path(stand_in):
+    for path in set(every_path(stand_in)) - {"/sign-in"}:
         assert "SIMULATED" in client.get(path).text
         assert TR("simulated.word") in client.get(f"{path}?lang=tr").text
 
@@ -129,6 +132,30 @@ def test_settings_and_texts_reach_the_script(stand_in):
     assert 'data-query="lang=tr"' in page
     (catalog,) = re.findall('data-texts="([^"]*)"', page)
     assert json.loads(html.unescape(catalog))["hint.good"] == TR("hint.good")
+
+
+def asking(**wanted):
+    async def ask(request):
+        return sign_in_page(request, "/door", **wanted)
+
+    return TestClient(Starlette(routes=[Route("/", ask)]))
+
+
+def test_the_page_that_asks_for_a_key():
+    page = asking().get("/?lang=tr").text
+    assert '<form class="narrow" method="post" action="/door?lang=tr">' in page
+    assert "data-sign-out" not in page
+    assert 'role="alert"' not in page
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("no_key", EN("sign_in.no_key")), ("new", "&lt;own words&gt;")]
+)
+def test_a_key_that_was_not_taken(code, said):
+    client = asking(code=code, text="<own words>", status=401, headers={"Retry-After": "3"})
+    answer = client.get("/")
+    assert (answer.status_code, answer.headers["retry-after"]) == (401, "3")
+    assert f'role="alert">{said}</p>' in answer.text
 
 
 def test_too_few_bits_are_refused():

@@ -43,6 +43,7 @@ BY_CODE = {
     "advice": ERROR_CODES,
     "failed": SERVICE_FAILURES,
     "error": SERVICE_REFUSALS | {"network", "stopped", "server"},
+    "sign_in": {"no_key", "too_many_requests"},
     "stage": {"queued", "loading", "reading", "measuring"},
     "check": {"face", "distance", "light", "motion", "fps", "good", "bad", "unknown"},
     "baseline": {"mean", "sex", "sex_age"},
@@ -51,7 +52,7 @@ BY_CODE = {
 
 def literal_keys():
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
-    return set(re.findall(r'["\']([a-z]+\.[a-z0-9_]+)["\']', text))
+    return set(re.findall(r'["\']([a-z_]+\.[a-z0-9_]+)["\']', text))
 
 
 def places(text):
