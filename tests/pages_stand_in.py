@@ -19,7 +19,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pallor.service.pages import CONTENT_SECURITY_POLICY, PageSettings, attach
+from pallor.service.pages import CONTENT_SECURITY_POLICY, PageSettings, attach, sign_in_page
 
 CARD: dict[str, Any] = {
     "id": "00aa11bb22cc33dd",
@@ -124,7 +124,7 @@ class StandIn:
     uploads: list[tuple[dict[str, str], str, bytes]] = field(default_factory=list)
     frames: list[tuple[str, bytes]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
-    accepted: int = 0
+    signed_out: int = 0
     address: str = ""
 
     def keep(self, job: dict[str, Any]) -> str:
@@ -134,7 +134,7 @@ class StandIn:
         return f"/result/{job['id']}"
 
     # What pallor.service.pages.PageSources asks for.
-    def job(self, request: Request, job_id: str) -> dict[str, Any] | None:
+    def job(self, _request: Request, job_id: str) -> dict[str, Any] | None:
         end = self.jobs.get(job_id)
         if end is None:
             return None
@@ -146,10 +146,10 @@ class StandIn:
             state = {"state": "running", "stage": "reading", "share": share, "position": None}
         return {**end, **state, "result": None, "code": None, "text": None}
 
-    def models(self, request: Request) -> list[dict[str, Any]]:
+    def models(self, _request: Request) -> list[dict[str, Any]]:
         return self.cards
 
-    def csrf_token(self, request: Request) -> str:
+    def csrf_token(self, _request: Request) -> str:
         return "the-token"
 
     def app(self, settings: PageSettings) -> FastAPI:
@@ -159,6 +159,8 @@ class StandIn:
         app.add_api_route("/v1/estimates/{job_id}", self._delete, methods=["DELETE"])
         app.add_api_route("/v1/estimates/{job_id}/events", self._events, methods=["GET"])
         app.add_api_route("/v1/hints", self._hints, methods=["POST"])
+        app.add_api_route("/v1/session", self._sign_out, methods=["DELETE"])
+        app.add_route("/sign-in", lambda request: sign_in_page(request, "/sign-in"))
         attach(app, self, settings)
 
         @app.middleware("http")
@@ -198,6 +200,10 @@ class StandIn:
 
     async def _delete(self, job_id: str) -> Response:
         self.jobs.pop(job_id, None)
+        return Response(status_code=204)
+
+    async def _sign_out(self) -> Response:
+        self.signed_out += 1
         return Response(status_code=204)
 
     async def _events(self, request: Request, job_id: str) -> Response:

@@ -323,6 +323,14 @@ def test_results_are_downloaded_printed_and_deleted(opened, service):
     assert service.jobs == {}
 
 
+def test_signing_out(opened, service):
+    page = opened("/models")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(service.address + "/")
+    assert service.signed_out == 1
+    assert service.tokens == {"the-token"}
+
+
 def test_a_result_that_is_deleted_meanwhile_is_missed(opened, service):
     service.working_s = 60.0
     page = opened()
@@ -354,7 +362,7 @@ def test_keyboard_only(opened, service):
         if reached[-1] == "sex":
             page.keyboard.type("f")
     assert reached == [
-        "Skip to content", "pallor", "Measure", "Models", "Türkçe", "sex", "age_years",
+        "Skip to content", "pallor", "Measure", "Models", "Türkçe", "Sign out", "sex", "age_years",
         "pregnancy", "altitude_m", "smoking", "Start camera",
     ]  # fmt: skip
     page.keyboard.press("Enter")
@@ -406,7 +414,7 @@ def test_the_language_of_the_browser_is_taken(opened):
 
 
 def every_page(service):
-    pages = {"measure": "/", "models": "/models"}
+    pages = {"measure": "/", "models": "/models", "sign_in": "/sign-in", "missing": "/result/none"}
     return pages | {name: service.keep(job) for name, job in EVERY_KIND.items()}
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pallor.service.pages.cards import card_view
-from pallor.service.pages.language import Texts, choose, languages, texts
+from pallor.service.pages.language import Texts
+from pallor.service.pages.rendering import answer, words_of
 from pallor.service.pages.results import result_view
 from pallor.service.pages.settings import PageSettings, PageSources
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
@@ -65,7 +65,6 @@ class Pages:
     def __init__(self, sources: PageSources, settings: PageSettings) -> None:
         self.sources = sources
         self.settings = settings
-        self._environment = _environment()
 
     def measure(self, request: Request) -> Response:
         """Answer the page that records or takes a clip."""
@@ -99,46 +98,17 @@ class Pages:
         simulated: bool = False,
         status: int = 200,
     ) -> Response:
-        from starlette.responses import HTMLResponse
-
-        asked = request.query_params.get("lang")
-        words = texts(choose(asked, request.headers.get("accept-language")))
-        # Who chose a language keeps it from page to page; who did not has the browser's.
-        query = f"lang={words.language}" if asked == words.language else ""
+        words = words_of(request)
         cards = self.sources.models(request)
-        page = self._environment.get_template(template).render(
-            t=words,
-            here=here,
-            languages=[(name, texts(name)("language.name")) for name in languages()],
-            link=lambda path: f"{path}?{query}" if query else path,
-            query=query,
-            settings=self.settings,
-            csrf=self.sources.csrf_token(request),
-            models=[card_view(card, words) for card in cards],
-            simulated=simulated or any(card.get("simulated") for card in cards),
-            script_texts=json.dumps(
+        values = {
+            "here": here,
+            "settings": self.settings,
+            "csrf": self.sources.csrf_token(request),
+            "models": [card_view(card, words) for card in cards],
+            "simulated": simulated or any(card.get("simulated") for card in cards),
+            "script_texts": json.dumps(
                 {k: v for prefix in script_texts for k, v in words.family(prefix).items()},
                 ensure_ascii=False,
             ),
-            **more(words),
-        )
-        # The answer depends on the person, so no cache on the way may keep it.
-        headers = {
-            "Cache-Control": "no-store",
-            "Content-Language": words.language,
-            "Vary": "Accept-Language, Cookie",
         }
-        return HTMLResponse(page, status_code=status, headers=headers)
-
-
-def _environment() -> Environment:
-    import jinja2
-
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        # Always on: the default goes by the file's ending, and these end in .j2.
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+        return answer(request, template, {**values, **more(words)}, status=status)
