@@ -117,7 +117,7 @@ def _altered(originals: dict[str, bytes], rng: np.random.Generator) -> Iterator[
         "hole": _hole,
         "noise": _noise,
         "swapped": _swapped,
-        "repeated": lambda data, rng: data + data,
+        "repeated": lambda data, _: data + data,
         "sizes-of-ff": _ones,
     }
     for name, data in originals.items():
@@ -147,7 +147,7 @@ def _noise(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:at] + rng.bytes(size) + data[at + size :]
 
 
-def _swapped(data: bytes, rng: np.random.Generator) -> bytes:
+def _swapped(data: bytes, _: np.random.Generator) -> bytes:
     third = len(data) // 3
     return data[:third] + data[2 * third :] + data[third : 2 * third]
 
@@ -271,8 +271,8 @@ def _bombs() -> Iterator[Upload]:
         "deep-at-the-limit.png": (png(7071, 7071, 16, 0, rows=600), True),
         "deep-whole.png": (png(7071, 7071, 16, 0), False),
         "palette-at-the-limit.png": (png(7071, 7071, 1, 3), False),
-        "rgba-at-the-limit.png": (png(7071, 7071, 8, 6, fill=120), False),
-        "deep-rgba-at-the-limit.png": (png(7071, 7071, 16, 6, fill=120), False),
+        "rgba-at-the-limit.png": (png(7071, 7071, 8, 6, fill=150), False),
+        "deep-rgba-at-the-limit.png": (png(7071, 7071, 16, 6, fill=150), False),
         "many-scans.jpg": (_many_scans(1000), True),
         "long-strip.png": (png(1, 50_000_000 // 8, 1, 0), False),
         "wide-strip.png": (png(50_000_000 - 1, 1, 1, 0), False),
@@ -323,7 +323,8 @@ def mp4(
     header = box(b"mvhd", bytes(12), struct.pack(">II", 1000, duration), bytes(80))
     track = box(
         b"tkhd", b"\0\0\0\x07", bytes(8), struct.pack(">I", 1), bytes(4),
-        struct.pack(">I", duration), bytes(16), matrix, struct.pack(">II", width << 16, height << 16),
+        struct.pack(">I", duration), bytes(16), matrix,
+        struct.pack(">II", width << 16, height << 16),
     )  # fmt: skip
     media = box(b"mdhd", bytes(12), struct.pack(">II", 1000, duration), bytes(4))
     handler = box(b"hdlr", bytes(8), b"vide", bytes(13))
@@ -503,7 +504,8 @@ NAMES = (
     "-i.mp4", "--help", "; touch pwned;.mp4", "$(touch pwned).mp4", "`touch pwned`.mp4", "|id",
     "a\x00.mp4", "a\n.mp4", "a\r\nSet-Cookie: x=y\r\n.mp4", "\x1b[2J.mp4", "<script>.mp4",
     "\"><img src=x onerror=alert(1)>.mp4", "' OR 1=1 --.mp4", "{{7*7}}.mp4", "${jndi:ldap://x}.mp4",
-    "%2e%2e%2fetc.mp4", "%s%n%x.mp4", "\u202e4pm.exe", "\U0001f600.mp4", "\ufeff.mp4", "e\u0301.mp4",
+    "%2e%2e%2fetc.mp4", "%s%n%x.mp4", "\u202e4pm.exe", "\U0001f600.mp4", "\ufeff.mp4",
+    "e\u0301.mp4",
     ".", "..", " ", "", "CON.mp4", "nul", ".htaccess", "x" * 4000 + ".mp4", "a" * 255, "a/b/c.mp4",
 )  # fmt: skip
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from pallor.service.answers import answer_to
 from pallor.service.api.representation import as_json
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 SIGN_IN = "/sign-in"
 _OPEN = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/openapi.json", SIGN_IN)
 _MAX_FORM = 1000
-_FORM = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Sign in - pallor</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="stylesheet" href="/static/style.css"></head><body><main><h1>Sign in</h1>{said}
-<form method="post" action="/sign-in"><p><label for="key">Key of access</label>
-<input id="key" name="key" type="password" autocomplete="current-password" required></p>
-<p><button>Sign in</button></p></form>
-<p>Research use only. Not a medical device.</p></main></body></html>
-"""
 
 
 @dataclass(frozen=True)
@@ -68,13 +58,11 @@ class PageReader:
 
 
 def attach_pages(app: FastAPI, services: Services) -> None:
-    """Add the pages, where they are installed, and their door."""
-    app.add_route(SIGN_IN, _sign_in_page, methods=["GET"], include_in_schema=False)
-    app.add_route(SIGN_IN, _sign_in, methods=["POST"], include_in_schema=False)
-    if find_spec("pallor.service.pages") is None:
-        return
+    """Add the pages and their door."""
     from pallor.service.pages import PageSettings, attach
 
+    app.add_route(SIGN_IN, _sign_in_page, methods=["GET"], include_in_schema=False)
+    app.add_route(SIGN_IN, _sign_in, methods=["POST"], include_in_schema=False)
     settings = PageSettings(max_bytes=services.settings.limits.max_bytes)
     attach(app, PageReader(services), settings)
     app.add_middleware(PageDoor, guard=app.state.guard)
@@ -115,22 +103,34 @@ class PageDoor:
         await self.app(scope, receive, send)
 
 
-async def _sign_in_page(_request: Request) -> Response:
-    return HTMLResponse(_FORM.format(said=""))
+async def _sign_in_page(request: Request) -> Response:
+    from pallor.service.pages import sign_in_page
+
+    return sign_in_page(request, SIGN_IN)
 
 
 async def _sign_in(request: Request) -> Response:
+    from pallor.service.pages import sign_in_page
+
     guard: Guard = request.app.state.guard
     refuse_cross_site(request.method, request.headers)
     form = parse_qs((await read_body(request, _MAX_FORM)).decode("ascii", "replace"))
     try:
         key = await guard.check_secret(request, (form.get("key") or [""])[0].strip())
     except (NoKeyError, TooManyRequestsError) as error:
-        said = f'<p role="alert">{error.text[:1].upper()}{error.text[1:]}.</p>'
-        return HTMLResponse(_FORM.format(said=said), error.status, error.headers)
+        return sign_in_page(
+            request,
+            SIGN_IN,
+            code=error.code,
+            text=error.text,
+            status=error.status,
+            headers=error.headers,
+        )
     token, _session = guard.sessions.open(key.id)
     services: Services = request.app.state.services
     await asyncio.to_thread(services.audit.add, key.id, "session.open")
-    answer = RedirectResponse("/", 303)
+    # The language that was chosen comes along; nothing else of the address does.
+    language = request.query_params.get("lang", "")
+    answer = RedirectResponse(f"/?lang={language}" if language.isalpha() else "/", 303)
     set_cookie(answer, token, guard.exposure.secure)
     return answer

@@ -13,10 +13,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pallor.errors import ClipError, FaceLostError, NoFaceError, NoFramesError, SeveralFacesError
+from pallor.errors import (
+    ClipError,
+    ClipTooLargeError,
+    FaceLostError,
+    NoFaceError,
+    NoFramesError,
+    SeveralFacesError,
+)
 from pallor.video.ahead import GROUPS_AHEAD, ReadAhead
 from pallor.video.alignment import align_face
 from pallor.video.clip import Clip, ClipLimits, open_clip
+from pallor.video.clip_info import shown_name
 from pallor.video.content import ContentHash, file_sha256
 from pallor.video.face import FaceLandmarker, Landmarks
 from pallor.video.face_path import FacePath
@@ -106,12 +114,17 @@ def record(
     FaceModelError
         If the landmark model file is absent or altered.
     """
-    with open_clip(path, limits, threads) as clip:
-        if clip.info.is_still and clip.info.has_alpha:
-            return record_region_still(clip, crops)
-        landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
-        tracker = FaceTracker(landmarker)
-        return _Pass(clip, tracker, samples, crops, landmark_interval_s, progress).run()
+    try:
+        with open_clip(path, limits, threads) as clip:
+            if clip.info.is_still and clip.info.has_alpha:
+                return record_region_still(clip, crops)
+            landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
+            tracker = FaceTracker(landmarker)
+            return _Pass(clip, tracker, samples, crops, landmark_interval_s, progress).run()
+    except MemoryError as error:
+        raise ClipTooLargeError(
+            f"{shown_name(path)}: the clip takes more memory than there is; scale it down."
+        ) from error
 
 
 MAX_EXPECTED = 2**16

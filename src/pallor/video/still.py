@@ -92,6 +92,10 @@ def _read(
     try:
         image.load()
         rgb, alpha = _pixels(image)
+    except MemoryError as error:
+        raise ClipTooLargeError(
+            f"{name}: the image takes more memory than there is; scale it down."
+        ) from error
     except _DECODE_ERRORS as error:
         raise NoFramesError(
             f"{name}: the {container.upper()} image does not decode, it is cut off or damaged "
@@ -181,9 +185,10 @@ def _pixels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
         alpha = np.where(samples == clear, 0, 255).astype(np.uint8) if clear is not None else None
         return np.repeat(gray[..., None], 3, axis=2), alpha
     if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
+        # Pillow copies even where nothing is to be converted.
+        rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return np.asarray(image.convert("RGB")), None
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), None
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:
