@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -453,3 +456,61 @@ def test_beyond_loopback_it_wants_tls_and_a_key(tmp_path: Path, options: tuple[s
     assert "Traceback" not in run.stderr
     run = pallor("serve", *data, "--behind-proxy")
     assert run.returncode == 2, "a proxy brings others to loopback"
+
+
+def test_tls_beyond_loopback(tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is needed to make a certificate for the test server")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    secret = succeed("keys", "add", "me", "--data", tmp_path / "data").strip()
+    tls = ("--tls-cert", certificate, "--tls-key", key, "--host", "0.0.0.0")  # noqa: S104
+    with serve(tmp_path / "data", *tls) as server:
+        url = server.url.replace("0.0.0.0", "localhost")  # noqa: S104
+        context = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=url, verify=context) as client:
+            assert client.get("/v1/models").status_code == 401
+            signed = client.post("/v1/session", json={"key": secret})
+            assert signed.status_code == 200
+            assert signed.headers["set-cookie"].startswith("__Host-pallor=")
+            assert "Secure" in signed.headers["set-cookie"]
+            assert signed.headers["strict-transport-security"].startswith("max-age=")
+            assert client.get("/v1/models").status_code == 200
+
+
+def test_pages_ask_strangers_for_a_key(made: Made, served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    with server.client() as browser:
+        for path in ("/", "/models", "/result/" + "a" * 32):
+            answer = browser.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert 'name="key"' in browser.get("/sign-in").text
+        wrong = browser.post("/sign-in?lang=tr", data={"key": "wrong"})
+        assert wrong.status_code == 401
+        assert 'role="alert"' in wrong.text
+        right = browser.post("/sign-in?lang=tr", data={"key": keys.measure})
+        assert (right.status_code, right.headers["location"]) == (303, "/?lang=tr")
+        token = browser.get("/v1/session").json()["csrf_token"]
+        for path in ("/", "/models"):
+            page = browser.get(path)
+            assert page.status_code == 200
+            assert "SIMULATED" in page.text
+            assert token in page.text
+            assert "<script>" not in page.text
+            assert "style=" not in page.text
+            assert page.headers["cache-control"] == "no-store"
+        browser.headers["X-CSRF-Token"] = token
+        created = upload(browser, made.clips[0], sex="male", age_years=40)
+        finished(browser, created["id"])
+        page = browser.get(f"/result/{created['id']}")
+        assert page.status_code == 200
+        assert "<svg" in page.text
+        no_inner_details(page.text, server.data)
+        with server.client() as stranger:
+            stranger.post("/sign-in", data={"key": keys.other})
+            assert stranger.get(f"/result/{created['id']}").status_code == 404
