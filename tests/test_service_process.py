@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -514,3 +516,16 @@ def test_pages_ask_strangers_for_a_key(made: Made, served: tuple[Served, Keys]) 
         with server.client() as stranger:
             stranger.post("/sign-in", data={"key": keys.other})
             assert stranger.get(f"/result/{created['id']}").status_code == 404
+
+
+def test_after_kill_9_of_the_server_every_clip_is_finished(made: Made, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serve(data, "--model", made.model) as server, server.client() as client:
+        ids = [upload(client, clip)["id"] for clip in made.clips]
+        os.kill(server.pid, signal.SIGKILL)
+    assert len(server.uploads()) >= 1, "killed too late to tell anything"
+    with serve(data, "--model", made.model) as server, server.client() as client:
+        for estimate_id in ids:
+            state = finished(client, estimate_id)
+            assert state["state"] == "done", state
+        assert server.uploads() == []
