@@ -41,6 +41,23 @@ def test_wrong_usage_is_status_2_without_a_traceback(arguments: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--json", "--fhir"], "choose one"),
+        (["--pregnancy", "no"], "--pregnancy"),
+        (["--json", "--altitude-m", "0"], "--altitude-m"),
+        (["--smoking", "no"], "--smoking"),
+        (["--subject", "Patient/1"], "--subject"),
+    ],
+)
+def test_what_only_fhir_says_is_refused_elsewhere(options: list[str], says: str) -> None:
+    run = pallor("predict", "nowhere.pallor", "x.mp4", *options)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert says in line
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["check", "nowhere.mp4"], "nowhere.mp4"),

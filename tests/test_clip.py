@@ -344,6 +344,27 @@ def test_a_cut_still_is_refused(tmp_path, suffix):
         fails(path, NoFramesError, "cut off")
 
 
+def test_a_jpeg_that_repeats_its_scans_without_end_is_refused(tmp_path):
+    path = save(Image.fromarray(quadrants()), tmp_path / "a.jpg", progressive=True)
+    data = path.read_bytes()
+    scan = data[data.rfind(b"\xff\xda") : -2]
+    path.write_bytes(data[:-2] + 20 * scan + data[-2:])
+    with open_clip(path) as clip:
+        assert np.abs(next(iter(clip)).rgb().astype(int) - quadrants()).mean() < 5
+    path.write_bytes(data[:-2] + 200 * scan + data[-2:])
+    fails(path, NotAVideoError, "scans")
+
+
+def test_an_image_that_takes_too_much_memory_is_refused(tmp_path, monkeypatch):
+    path = save(Image.fromarray(quadrants()), tmp_path / "a.png")
+
+    def no_room(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("pallor.video.still._pixels", no_room)
+    fails(path, ClipTooLargeError, "memory")
+
+
 # --- marks of a simulation ------------------------------------------------------------------
 
 
@@ -665,6 +686,34 @@ def test_frames_that_grow_beyond_the_header_are_refused(tmp_path):
     with open_clip(path) as clip:
         sizes = {(frame.width, frame.height, *frame.rgb().shape[:2]) for frame in clip}
     assert sizes == {(64, 48, 48, 64)}, "frames of another size are scaled to the first one's"
+
+
+def test_no_room_is_made_for_a_frame_far_beyond_the_limit(tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("peak memory as Linux tells it")
+    path = tmp_path / "grow.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        container.mux(stream.encode(_av_frame(64, 48)))
+        for i, data in enumerate([_jpeg(64, 48), _jpeg(9000, 9000), _jpeg(64, 48)], start=1):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, i, i, Fraction(1, 30)
+            container.mux(packet)
+    script = (
+        "import re, sys\n"
+        "from pathlib import Path\n"
+        "from pallor.video.clip import open_clip\n"
+        "with open_clip(sys.argv[1], threads=1) as clip:\n"
+        "    print(len(list(clip)), [w.code for w in clip.warnings])\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+    )
+    said, peak_kib = run.stdout.splitlines()
+    assert said == "3 ['truncated']"
+    assert int(peak_kib) < 9000 * 9000 * 1.5 / 1024
 
 
 def _jpeg(width: int, height: int) -> bytes:

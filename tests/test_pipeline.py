@@ -126,6 +126,26 @@ def test_predict_refuses_what_it_cannot_serve_and_goes_on(made: Made, tmp_path: 
     assert "Traceback" not in run.stderr
 
 
+def test_predict_speaks_fhir(made: Made) -> None:
+    from fhir.resources.R4B.observation import Observation
+
+    person = ("--sex", "female", "--age-years", 30, "--pregnancy", "third", "--altitude-m", 600)
+    clips = ("nowhere.mp4", made.clip)
+    run = pallor("predict", made.model, *clips, "--fhir", *person, "--subject", "Patient/12")
+    assert run.returncode == 1
+    absent, good = (json.loads(line) for line in run.stdout.splitlines())
+    for resource in (absent, good):
+        Observation.model_validate(resource)
+        assert resource["subject"] == {"reference": "Patient/12"}
+        assert resource["meta"]["security"][0]["code"] == "HTEST"
+        # 110 g/L in the third trimester and 4 g/L for the altitude.
+        assert resource["referenceRange"][0]["low"]["value"] == 11.4
+    assert "valueQuantity" not in absent
+    assert absent["dataAbsentReason"]["coding"][1]["code"] == "missing"
+    estimate = json.loads(succeed("predict", made.model, made.clip, "--json").stdout)
+    assert math.isclose(good["valueQuantity"]["value"], estimate["hemoglobin_g_dl"], abs_tol=0.0501)
+
+
 def test_python_names_mirror_the_command_line(made: Made) -> None:
     import pallor as package
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from encoding import write_clip
-from pallor.errors import FaceLostError, NoFaceError, NoFramesError
+from pallor.errors import ClipTooLargeError, FaceLostError, NoFaceError, NoFramesError
 from pallor.features.quality import check
 from pallor.video.recorder import record
 from pallor.video.recording import InputKind
-from pallor.video.regions import REGIONS
+from pallor.video.regions import REGIONS, valid_mask
 from portrait import portrait, pulsing
 
 FPS = 30
@@ -212,6 +212,38 @@ def test_a_region_without_usable_pixels_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_pixels_of_a_large_region_are_counted_as_those_of_a_small_one(tmp_path: Path) -> None:
+    # Larger than what is looked at in one step, with pixels of every kind in each.
+    rng = np.random.default_rng(4)
+    rgba = rng.integers(0, 256, (1100, 1300, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "large.png", compress_level=1)
+    recording = record(tmp_path / "large.png", crops=True)
+    pixels = rgba[..., :3][rgba[..., 3] >= 128]
+    valid = valid_mask(pixels.astype(np.float32))
+    expected = pixels[valid].mean(axis=0)
+    assert np.allclose(recording.traces.rgb[0, 0], expected, rtol=1e-6)
+    (sample,) = recording.samples
+    bright = (~valid & (pixels.max(axis=1) >= 128)).mean()
+    assert sample.clipped["tissue"] == pytest.approx(bright)
+    assert sample.crop.shape == (224, 224, 3)
+
+
+def test_a_strip_of_pixels_is_soon_refused(tmp_path: Path) -> None:
+    for size in ((1, 2_000_000), (2_000_000, 1), (40_000, 100)):
+        Image.new("L", size, 90).save(tmp_path / "strip.png")
+        with pytest.raises(NoFaceError):
+            record(tmp_path / "strip.png")
+
+
+def test_what_takes_too_much_memory_is_refused(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pallor.video.recorder.measure_face", no_room)
+    with pytest.raises(ClipTooLargeError, match="memory"):
+        record(clip)
+
+
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pallor.video.recorder import record; record(sys.argv[1]);"

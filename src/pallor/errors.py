@@ -136,6 +136,12 @@ class OutsideModelError(ClipError):
     code = "outside_model"
 
 
+class PictureError(PallorError):
+    """A frame sent for hints is no small JPEG or PNG image."""
+
+    code = "picture"
+
+
 class WeightsError(PallorError):
     """A file of network weights is absent, or is not the file that it should be."""
 

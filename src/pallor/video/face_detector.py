@@ -18,6 +18,10 @@ MAX_OVERLAP = 0.3
 TILE_SIDE = 0.6
 """Side of a detection tile in units of the frame's shorter side."""
 
+MAX_ASPECT = 8.0
+"""Longer by shorter side from which a picture is a strip: no face fits into it, and the squares
+that would cover it are as many as it is long."""
+
 _SIZE = 128
 _GRIDS = ((8, 2), (16, 6))
 """Stride in pixels of the input, and anchors in each cell."""
@@ -112,7 +116,9 @@ def anchors() -> NDArray[np.float32]:
 
 
 def tiles(width: int, height: int) -> list[tuple[int, int, int]]:
-    """Return ``(x0, y0, side)`` of overlapping squares that cover a frame."""
+    """Return ``(x0, y0, side)`` of overlapping squares that cover a frame; none of a strip."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        return []
     side = max(round(TILE_SIDE * min(width, height)), 1)
     # Steps of at most 0.7 sides: a face of up to 0.3 sides lies whole in some tile.
     starts = [

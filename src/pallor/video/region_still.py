@@ -21,6 +21,9 @@ REGION = "tissue"
 MAX_PIXELS = 50_000
 """Pixels kept; a still has one look where a video has many."""
 
+_AT_ONCE = 2**20
+"""Pixels."""
+
 OPAQUE = 128
 """Alpha from which a pixel belongs to the region."""
 
@@ -46,12 +49,10 @@ def record_region_still(clip: Clip, crops: bool = False) -> Recording:
     content.update(frame)
     name = clip.info.path
     inside = _region(frame)
-    pixels = frame.rgb()[inside]
-    valid = valid_mask(pixels[None].astype(np.float32))[0]
-    chosen = pixels[valid]
+    chosen, total, bright = _usable(frame.rgb(), inside)
     if len(chosen) < MIN_PIXELS:
         raise NoFramesError(
-            f"{name}: {len(chosen)} of the {len(pixels)} pixels that its alpha channel marks "
+            f"{name}: {len(chosen)} of the {total} pixels that its alpha channel marks "
             f"can be used (neither dark nor glaring), and {MIN_PIXELS} are needed; take it "
             "again in even light."
         )
@@ -60,7 +61,7 @@ def record_region_still(clip: Clip, crops: bool = False) -> Recording:
         np.zeros(1),
         chosen.sum(axis=0, dtype=np.float64)[None, None],
         np.array([[len(chosen)]]),
-        np.array([[len(pixels)]]),
+        np.array([[total]]),
         centers=np.full((1, 2), np.nan, dtype=np.float32),
         sizes=np.full(1, np.nan, dtype=np.float32),
         min_pixels=MIN_PIXELS,
@@ -70,7 +71,7 @@ def record_region_still(clip: Clip, crops: bool = False) -> Recording:
         time_s=0.0,
         crop=_crop(frame.rgb(), inside, chosen) if crops else None,
         pixels={REGION: np.ascontiguousarray(thin(chosen, MAX_PIXELS))},
-        clipped={REGION: float((~valid & (pixels.max(axis=1) >= OPAQUE)).mean())},
+        clipped={REGION: bright / total},
     )
     return Recording(
         clip=name,
@@ -88,6 +89,24 @@ def record_region_still(clip: Clip, crops: bool = False) -> Recording:
     )
 
 
+def _usable(
+    rgb: NDArray[np.uint8], inside: NDArray[np.bool_]
+) -> tuple[NDArray[np.uint8], int, int]:
+    """Return the pixels that can be used, how many there are in all, and how many are too bright.
+
+    Some at a time: as floats, and by their indices, those of a large still take over 1 GB.
+    """
+    colors, marked = rgb.reshape(-1, 3), inside.reshape(-1)
+    chosen, total, bright = [], 0, 0
+    for start in range(0, len(marked), _AT_ONCE):
+        pixels = colors[start : start + _AT_ONCE][marked[start : start + _AT_ONCE]]
+        valid = valid_mask(pixels.astype(np.float32))
+        chosen.append(pixels[valid])
+        total += len(pixels)
+        bright += int((pixels[~valid].max(axis=1, initial=0) >= OPAQUE).sum())
+    return np.concatenate(chosen), total, bright
+
+
 def _region(frame: Frame) -> NDArray[np.bool_]:
     alpha = frame.alpha
     if alpha is None:
@@ -101,8 +120,9 @@ def _crop(
     import cv2
 
     rows, cols = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    filled = np.where(inside[..., None], rgb, chosen.mean(axis=0).round().astype(np.uint8))
-    box = filled[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    around = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    mean = chosen.mean(axis=0).round().astype(np.uint8)
+    box = np.where(inside[around][..., None], rgb[around], mean)
     shrinking = min(box.shape[:2]) > CROP_SIZE
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     resized = cv2.resize(box, (CROP_SIZE, CROP_SIZE), interpolation=how)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 SIGNATURES: dict[bytes, str] = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 """First bytes of the still formats that are read."""
 
+MAX_SCANS = 100
+"""Passes over the picture in a JPEG. Cameras and editors write up to about ten; each costs as much
+as the whole picture, and takes a few bytes."""
+
 EXIF_ORIENTATION, EXIF_DESCRIPTION, EXIF_IFD, EXIF_USER_COMMENT = 0x0112, 0x010E, 0x8769, 0x9286
 
 # Pillow lets errors of its parsers through as they come; these are what damaged files raise.
@@ -88,6 +92,10 @@ def _read(
     try:
         image.load()
         rgb, alpha = _pixels(image)
+    except MemoryError as error:
+        raise ClipTooLargeError(
+            f"{name}: the image takes more memory than there is; scale it down."
+        ) from error
     except _DECODE_ERRORS as error:
         raise NoFramesError(
             f"{name}: the {container.upper()} image does not decode, it is cut off or damaged "
@@ -135,7 +143,28 @@ def _open(file: BinaryIO, name: str, container: str, limits: ClipLimits) -> Imag
         ) from error
     if image.width * image.height > limits.max_still_pixels:
         raise _too_large(name, f"{image.width} x {image.height}", limits)
+    if container == "jpeg" and _scans(file) > MAX_SCANS:
+        raise NotAVideoError(
+            f"{name}: the JPEG image has more than {MAX_SCANS} scans, as no camera writes; export "
+            "it again."
+        )
     return image
+
+
+def _scans(file: BinaryIO) -> int:
+    """Count the scans; the position in the file stays as it is.
+
+    In coded data a byte FF is followed by 00, so the marker is found without parsing. A preview
+    in the metadata is counted with the rest.
+    """
+    at = file.tell()
+    file.seek(0)
+    count, last = 0, b""
+    while part := file.read(2**20):
+        count += (last + part).count(b"\xff\xda")
+        last = part[-1:]
+    file.seek(at)
+    return count
 
 
 def _too_large(name: str, size: str, limits: ClipLimits) -> ClipTooLargeError:
@@ -148,15 +177,18 @@ def _too_large(name: str, size: str, limits: ClipLimits) -> ClipTooLargeError:
 def _pixels(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     """Return 8-bit RGB and alpha of a loaded image as stored."""
     if image.mode.startswith(("I", "F")):  # 16-bit gray; Pillow's own conversion would clip it
-        samples = np.asarray(image).astype(np.int64)
-        gray = np.clip(samples >> 8, 0, 255).astype(np.uint8)
+        samples = np.asarray(image)
+        if samples.dtype != np.uint16:
+            samples = np.clip(samples, 0, 0xFFFF).astype(np.uint16)
+        gray = (samples >> 8).astype(np.uint8)
         clear = image.info.get("transparency")
         alpha = np.where(samples == clear, 0, 255).astype(np.uint8) if clear is not None else None
         return np.repeat(gray[..., None], 3, axis=2), alpha
     if image.has_transparency_data:
-        rgba = np.asarray(image.convert("RGBA"))
+        # Pillow copies even where nothing is to be converted.
+        rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    return np.asarray(image.convert("RGB")), None
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB")), None
 
 
 def _exif(image: Image.Image) -> dict[int, Any]:

@@ -120,6 +120,7 @@ class VideoReader:
             self._timeline = Timeline(self._rate)
             self._check_header()
             _set_threads(self._stream, self._stated_s, size, threads)
+            _set_most_pixels(self._stream, limits)
             self._pictures = self._decode()
             self._first = next(self._pictures, None)
             if self._first is None:
@@ -340,6 +341,18 @@ def _set_threads(stream: VideoStream, stated_s: float | None, size: int, most: i
     threads = most if heavy else 1
     stream.thread_type = "NONE" if threads == 1 else "AUTO"
     context.thread_count = threads
+
+
+def _set_most_pixels(stream: VideoStream, limits: ClipLimits) -> None:
+    """Let the decoder refuse a frame before it makes room for it.
+
+    Frames somewhat larger than allowed still come, so that the message can tell their size.
+    """
+    most = max(4 * limits.max_pixels, 2**22)
+    stream.codec_context.options = {
+        **stream.codec_context.options,
+        "max_pixels": str(min(most, 2**31 - 1)),
+    }
 
 
 def _rate(stream: VideoStream) -> float | None:
