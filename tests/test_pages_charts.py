@@ -74,6 +74,16 @@ def test_bands_meet_and_fill_the_drawing():
     assert ends[-1] == pytest.approx(WIDTH - MARGIN, abs=0.11)
 
 
+def test_values_of_bounds_that_stand_close_together_do_not_touch():
+    # 16 g/dL over 332 units: 11 and 12 are 20.75 apart, less than a number is wide.
+    svg = chart(low=4.0, high=18.0)
+    eight, eleven, twelve = parsed(svg, "bound-value")
+    assert eight.get("class") == "bound-value"
+    assert eleven.get("class") == "bound-value last"
+    assert twelve.get("class") == "bound-value first"
+    assert float(twelve.get("x")) - float(eleven.get("x")) > 16
+
+
 def test_an_open_interval_reaches_the_edge_and_has_no_cap_there():
     svg = chart(low=None)
     (line,) = parsed(svg, "interval")

@@ -15,6 +15,8 @@ from typing import Final
 
 WIDTH: Final = 360.0
 MARGIN: Final = 14.0
+_VALUE_WIDTH: Final = 29.0
+"""Of a number such as 12.0, with air."""
 Number = Callable[[float, int], str]
 
 
@@ -142,8 +144,19 @@ def _bands(
             parts.append(_text("band-name last", scale.end, row, name))
         else:
             parts.append(_text("band-name", max((left + right) / 2, 60), row, name))
-    for bound, x in zip(bounds, edges[1:-1], strict=True):
-        parts += [_text("bound-value", x, 56, number(bound, 1)), _line("bound", x, 60, x, 96)]
+    return [*parts, *_bounds(bounds, edges[1:-1], number)]
+
+
+def _bounds(bounds: Sequence[float], places: Sequence[float], number: Number) -> list[str]:
+    parts = []
+    for index, (bound, x) in enumerate(zip(bounds, places, strict=True)):
+        name, at = "bound-value", x
+        # Two that stand close together turn away from each other.
+        if index + 1 < len(places) and places[index + 1] - x < _VALUE_WIDTH:
+            name, at = "bound-value last", x + 2
+        elif index and x - places[index - 1] < _VALUE_WIDTH:
+            name, at = "bound-value first", x - 2
+        parts += [_text(name, at, 56, number(bound, 1)), _line("bound", x, 60, x, 96)]
     return parts
 
 
