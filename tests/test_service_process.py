@@ -169,6 +169,22 @@ def test_an_unusable_clip_is_done_without_a_number_but_with_reasons(
     assert server.uploads() == []
 
 
+def test_a_clip_that_is_deleted_while_it_is_read_is_no_fault(
+    made: Made, served: tuple[Served, Keys]
+) -> None:
+    server, keys = served
+    with server.client(keys.admin) as client:
+        for _ in range(5):
+            address = f"/v1/estimates/{upload(client, made.clips[0])['id']}"
+            until = time.monotonic() + 60
+            while client.get(address).json()["state"] == "queued" and time.monotonic() < until:
+                time.sleep(0.02)
+            assert client.delete(address).status_code == 204
+            assert client.get(address).status_code == 404
+    # That no trace is in the log is looked at when the server has ended.
+    assert server.uploads() == []
+
+
 def test_a_result_is_for_the_key_that_made_it(made: Made, served: tuple[Served, Keys]) -> None:
     server, keys = served
     with server.client(keys.measure) as mine, server.client(keys.other) as other:

@@ -135,6 +135,11 @@ class Worker:
                 return self._work(path, job.options, reporter)
         except PallorError as error:
             raise without_path(error, path) from error
+        except FileNotFoundError as error:
+            if path.exists():
+                raise
+            # Whoever uploaded it deleted the job meanwhile: no fault that a log should show.
+            raise JobFileMissingError("the uploaded clip was deleted: upload it again") from error
 
 
 class _Reporter:
