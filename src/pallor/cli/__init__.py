@@ -15,7 +15,9 @@ from pallor.cli import (
     evaluate,
     extract,
     features,
+    keys,
     predict,
+    serve,
     simulate,
     train,
     weights,
@@ -41,10 +43,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "predict": predict.predict,
     "features": features.features,
+    "serve": serve.serve,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(weights.app, name="weights")
+app.add_typer(keys.app, name="keys")
 
 
 def _version(value: bool) -> None:

@@ -155,28 +155,59 @@ def load_model(path: str | Path) -> Model:
         version, or holds a type that is not in `TRUSTED_TYPES`.
     """
     source = Path(path)
+    data = _read(source)
     try:
-        if source.stat().st_size > MAX_FILE_BYTES:
-            raise ModelFileError(f"larger than {MAX_FILE_BYTES >> 20} MB, which no model is")
-        data = source.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{source}: no such model file") from error
-    except OSError as error:
-        raise ModelFileError(f"{source}: cannot be read: {error.strerror or error}") from error
-    except ModelFileError as error:
-        raise ModelFileError(f"{source}: {error}") from None
-    try:
-        members = unpack(data)
-        metadata, intervals = _metadata(members[METADATA_MEMBER])
-        content = members[ESTIMATOR_MEMBER]
-        if hashlib.sha256(content).hexdigest()[:16] != metadata["id"]:
-            raise ModelFileError("the estimator is not the one that its id names")
-        check_versions(metadata["versions"])
+        metadata, intervals, content = _open(data)
         estimator = load_estimator(content)
         _check_columns(estimator, metadata)
     except ModelFileError as error:
         raise ModelFileError(f"{source}: {error}") from error.__cause__
     return Model(estimator, metadata, intervals, content)
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read what a model file says of its model, without building the estimator.
+
+    Parameters
+    ----------
+    path
+        A file that `save_model` wrote.
+
+    Raises
+    ------
+    ModelFileError
+        As `load_model` does, but for what is wrong inside the estimator.
+    """
+    source = Path(path)
+    data = _read(source)
+    try:
+        return _open(data)[0]
+    except ModelFileError as error:
+        raise ModelFileError(f"{source}: {error}") from error.__cause__
+
+
+def _read(source: Path) -> bytes:
+    try:
+        if source.stat().st_size > MAX_FILE_BYTES:
+            raise ModelFileError(
+                f"{source}: larger than {MAX_FILE_BYTES >> 20} MB, which no model is"
+            )
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{source}: no such model file") from error
+    except OSError as error:
+        raise ModelFileError(f"{source}: cannot be read: {error.strerror or error}") from error
+
+
+def _open(data: bytes) -> tuple[dict[str, Any], ConformalIntervals, bytes]:
+    """Return metadata, intervals and the estimator's bytes, all checked but the last."""
+    members = unpack(data)
+    metadata, intervals = _metadata(members[METADATA_MEMBER])
+    content = members[ESTIMATOR_MEMBER]
+    if hashlib.sha256(content).hexdigest()[:16] != metadata["id"]:
+        raise ModelFileError("the estimator is not the one that its id names")
+    check_versions(metadata["versions"])
+    return metadata, intervals, content
 
 
 def unpack(data: bytes) -> dict[str, bytes]:

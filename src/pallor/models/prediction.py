@@ -12,7 +12,7 @@ from pallor.errors import ClipError, OutsideModelError, UsageError
 from pallor.models.applicability import check_applicability
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pallor.models.model import Model
     from pallor.video.clip import ClipLimits
@@ -140,16 +140,65 @@ def predict(
     WeightsError
         If the weights of a network are absent, or others than the model was trained with.
     """
+    return predict_recorded(
+        model,
+        clip,
+        sex=sex,
+        age_years=age_years,
+        coverage=coverage,
+        limits=limits,
+        face_model=face_model,
+        precision=precision,
+        backbone_files=backbone_files,
+    )[0]
+
+
+def predict_recorded(
+    model: Model,
+    clip: str | Path,
+    *,
+    sex: str | None = None,
+    age_years: float | None = None,
+    coverage: float | None = None,
+    limits: ClipLimits | None = None,
+    face_model: str | Path | None = None,
+    precision: str | None = None,
+    backbone_files: Mapping[str, str] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> tuple[Estimate, Recording | None]:
+    """Estimate as `predict` does, and return what was recorded of the clip as well.
+
+    Parameters
+    ----------
+    model, clip, sex, age_years, coverage, limits, face_model, precision, backbone_files
+        As for `predict`.
+    progress
+        Called with ``loading``, ``reading`` or ``measuring`` and the share of that stage that
+        is done, 0..1, from the thread of the caller.
+
+    Returns
+    -------
+    estimate, recording
+        The recording is None where the clip could not be recorded; the estimate says why.
+
+    Raises
+    ------
+    UsageError, WeightsError
+        As `predict` does.
+    """
     from pallor.features.quality import Quality, assess
     from pallor.features.registry import compute_features, load_modalities
     from pallor.models.networks import check_networks, settings_of
     from pallor.video.recorder import record
 
+    report = progress or _silent
+    report("loading", 0.0)
     _refuse_usage(model, sex, age_years)
     modalities = [name for name in model.modalities if name != "demographics"]
     settings = settings_of(model.metadata, precision, backbone_files or {})
     check_networks(model.metadata, modalities, settings)
     loaded = load_modalities(modalities, settings) if modalities else {}
+    report("reading", 0.0)
     try:
         recording = record(
             clip,
@@ -157,9 +206,11 @@ def predict(
             face_model=face_model,
             samples=int(model.metadata["extraction"]["samples"]),
             crops=any(modality.needs_crops for modality in loaded.values()),
+            progress=lambda share: report("reading", share),
         )
     except ClipError as error:
-        return _refusal(model, str(clip), (error,))
+        return _refusal(model, str(clip), (error,)), None
+    report("measuring", 0.0)
     fit = check_applicability(
         model.metadata,
         clip=recording.clip,
@@ -175,11 +226,12 @@ def predict(
         # A pulse that is not there would be imputed by the average pulse: not an estimate.
         reasons = quality.reasons
     if reasons:
-        return _refusal(model, recording.clip, reasons, warnings, recording, quality)
+        return _refusal(model, recording.clip, reasons, warnings, recording, quality), recording
     features = compute_features(recording, modalities, settings) if modalities else {}
+    report("measuring", 0.5)
     value = _estimate(model, features, sex, age_years)
     low, high = model.intervals.interval(value, coverage)
-    return Estimate(
+    estimate = Estimate(
         clip=recording.clip,
         usable=True,
         reasons=(),
@@ -196,6 +248,11 @@ def predict(
         heart_rate_bpm=quality.heart_rate_bpm,
         snr_db=quality.snr_db,
     )
+    return estimate, recording
+
+
+def _silent(_stage: str, _share: float) -> None:
+    pass
 
 
 def _refuse_usage(model: Model, sex: str | None, age_years: float | None) -> None:

@@ -7,6 +7,7 @@ one step. The queue is bounded, hence memory does not grow with the length of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,7 @@ def record(
     crops: bool = False,
     threads: int = 0,
     landmark_interval_s: float = KEYFRAME_INTERVAL_S,
+    progress: Callable[[float], None] | None = None,
 ) -> Recording:
     """Go through a clip once and return what every modality needs.
 
@@ -98,6 +100,9 @@ def record(
     landmark_interval_s
         Longest time between two searches for the landmarks; 0 searches in every frame, which
         costs more than all the rest together.
+    progress
+        Called now and then with the share of the clip that is done, 0..1. Of a clip that does
+        not state its duration, as browsers record it, the share is a guess that only rises.
 
     Returns
     -------
@@ -115,7 +120,8 @@ def record(
             if clip.info.is_still and clip.info.has_alpha:
                 return record_region_still(clip, crops)
             landmarker = FaceLandmarker(Path(face_model) if face_model is not None else None)
-            return _Pass(clip, FaceTracker(landmarker), samples, crops, landmark_interval_s).run()
+            tracker = FaceTracker(landmarker)
+            return _Pass(clip, tracker, samples, crops, landmark_interval_s, progress).run()
     except MemoryError as error:
         raise ClipTooLargeError(
             f"{shown_name(path)}: the clip takes more memory than there is; scale it down."
@@ -124,6 +130,9 @@ def record(
 
 MAX_EXPECTED = 2**16
 """Frames for which room is made beforehand, whatever a header says."""
+
+USUAL_S = 30.0
+"""Length of a usual clip, for the progress of those that do not state theirs."""
 
 AHEAD_BYTES = 16 * 2**20
 """Decoded frames that may wait between the decoder and the rest, at least one a group."""
@@ -139,6 +148,7 @@ class _Pass:
         samples: int,
         crops: bool,
         landmark_interval_s: float,
+        progress: Callable[[float], None] | None = None,
     ) -> None:
         self._clip = clip
         self._tracker = tracker
@@ -154,6 +164,7 @@ class _Pass:
             UniformSampler(samples, clip.info.duration_s) if samples > 0 else None
         )
         self._content = ContentHash()
+        self._progress = progress
 
     def run(self) -> Recording:
         """Decode and measure every frame."""
@@ -193,6 +204,8 @@ class _Pass:
         self._measure_between(queue, before, after)
         self._interval_s = next_interval_s(before, after, self._longest_s)
         self._keyframe = after
+        if self._progress is not None:
+            self._progress(_share(newest.time_s, self._clip.info.duration_s))
 
     def _head_has_moved(self, landmarks: Landmarks) -> bool:
         """Tell whether the background has to be looked for anew, which makes its trace step."""
@@ -339,6 +352,13 @@ class _Pass:
         coverage = float(present.mean())
         if coverage < MIN_FACE_COVERAGE:
             raise _face_lost(name, present, traces.time_s, coverage)
+
+
+def _share(time_s: float, duration_s: float | None) -> float:
+    """Return how much of a clip is done; half after `USUAL_S` where its length is not known."""
+    if duration_s is None or duration_s <= 0:
+        return max(0.0, time_s) / (max(0.0, time_s) + USUAL_S)
+    return min(1.0, max(0.0, time_s / duration_s))
 
 
 def _all_background(shape: tuple[int, ...]) -> NDArray[np.uint8]:

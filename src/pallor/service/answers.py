@@ -1,0 +1,164 @@
+"""The one form of every error answer, and answers to who has not finished sending."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pallor.service.errors import StoreError
+from pallor.service.refusals import RefusalError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DRAIN_S = 5.0
+DRAIN_BYTES = 64 * 2**20
+
+log = logging.getLogger("pallor.service")
+
+
+class ErrorAnswer(Response):
+    """``{"error": {"code", "text"}}``, also to a client that is still sending.
+
+    A client that has not sent everything reads the answer only if the connection is not torn
+    down under it. So the answer goes out at once, with the announcement that the connection will
+    be closed, and what still comes is thrown away for a short while.
+    """
+
+    media_type = "application/json"
+
+    def __init__(
+        self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        body = json.dumps({"error": {"code": code, "text": text}}, ensure_ascii=False)
+        super().__init__(body.encode(), status, dict(headers or {}))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, then let the rest of the request run dry."""
+        unread = not _is_read(scope)
+        if unread:
+            self.headers["connection"] = "close"
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": unread})
+        if unread:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await _drain(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_read(scope: Scope) -> bool:
+    headers = {name for name, value in scope["headers"] if value != b"0"}
+    return not headers & {b"content-length", b"transfer-encoding"} or bool(
+        scope.get("pallor.body_read")
+    )
+
+
+async def _drain(receive: Receive) -> None:
+    left = DRAIN_BYTES
+    while left > 0:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+        left -= len(message.get("body", b""))
+
+
+class Boundary:
+    """ASGI middleware around the application proper.
+
+    It notes when a request's body has arrived in full, and turns what nobody foresaw into an
+    answer. The framework has a place for the latter, but outside of every other middleware: such
+    an answer would carry no security headers.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                scope["pallor.body_read"] = True
+            return message
+
+        async def sent(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, received, sent)
+        except Exception as error:
+            if begun:
+                raise
+            await (await _unforeseen(Request(scope), error))(scope, received, send)
+
+
+def add_error_answers(app: FastAPI) -> None:
+    """Let every error of an application leave in the one form."""
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
+
+    from pallor.errors import PallorError
+
+    app.add_exception_handler(RefusalError, _refusal)
+    app.add_exception_handler(PallorError, _unforeseen)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+def answer_to(error: RefusalError) -> ErrorAnswer:
+    """Return the answer that says what was refused."""
+    return ErrorAnswer(error.status, error.code, error.text, error.headers)
+
+
+async def _refusal(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusalError)  # noqa: S101 - for the type checker
+    return answer_to(error)
+
+
+async def _http(_request: Request, error: Exception) -> Response:
+    status = int(getattr(error, "status_code", 500))
+    phrase = HTTPStatus(status).phrase
+    headers = getattr(error, "headers", None)
+    return ErrorAnswer(status, phrase.lower().replace(" ", "_"), phrase, headers)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    from fastapi.exceptions import RequestValidationError
+
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
+    first = error.errors()[0]
+    # The place and the rule, not the value: what was sent is not repeated.
+    place = ".".join(str(part) for part in first["loc"][1:]) or "request"
+    return ErrorAnswer(422, "invalid", f"{place}: {first['msg']}")
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    # Messages of the inner wings name files: they go to the log alone.
+    path = request.scope.get("route")
+    log.error("%s %s failed", request.method, getattr(path, "path", "?"), exc_info=error)
+    if isinstance(error, StoreError):
+        return ErrorAnswer(503, "busy", "the database does not answer; try again soon")
+    return ErrorAnswer(500, "internal", "something went wrong here; the log of the service tells")

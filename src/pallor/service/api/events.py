@@ -1,0 +1,66 @@
+"""A job's state as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pallor.service.services import Services
+
+MAX_STREAMS = 200
+POLL_S = 0.3
+QUIET_S = 15.0
+"""So often something is sent at least: proxies close what is silent."""
+LONGEST_S = 3600.0
+"""Browsers connect again by themselves."""
+
+
+async def events_of(services: Services, job_id: str, streams: set[object]) -> AsyncIterator[bytes]:
+    """Yield a job's changes until it is finished or gone.
+
+    Parameters
+    ----------
+    services
+        Of the application.
+    job_id
+        Of a job.
+    streams
+        Holds one object for each open stream.
+    """
+    me = object()
+    streams.add(me)
+    services.metrics.streams.inc()
+    try:
+        loop = asyncio.get_running_loop()
+        began = spoke = loop.time()
+        before: dict[str, Any] | None = None
+        while loop.time() - began < LONGEST_S:
+            now = await asyncio.to_thread(_state, services, job_id)
+            if now != before:
+                before, spoke = now, loop.time()
+                yield f"event: state\ndata: {json.dumps(now)}\n\n".encode()
+                if now["state"] in {"done", "failed", "deleted"}:
+                    return
+            elif loop.time() - spoke > QUIET_S:
+                spoke = loop.time()
+                yield b": still here\n\n"
+            await asyncio.sleep(POLL_S)
+    finally:
+        streams.discard(me)
+        services.metrics.streams.dec()
+
+
+def _state(services: Services, job_id: str) -> dict[str, Any]:
+    job = services.jobs.get(job_id)
+    if job is None:
+        return {"id": job_id, "state": "deleted", "stage": "deleted", "share": 0.0}
+    return {
+        "id": job.id,
+        "state": job.state,
+        "stage": job.stage,
+        "share": job.share,
+        "position": services.jobs.position(job_id),
+    }

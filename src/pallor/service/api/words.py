@@ -1,0 +1,122 @@
+"""Forms of the answers, for the OpenAPI description, and for who builds on it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ErrorBody(BaseModel):
+    """What went wrong."""
+
+    code: str = Field(description="Machine-readable; stays the same.")
+    text: str = Field(description="One line for people.")
+
+
+class ErrorAnswer(BaseModel):
+    """Every answer with a status of 400 or more."""
+
+    error: ErrorBody
+
+
+class EstimateState(BaseModel):
+    """A clip on its way to an estimate."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(description="Unguessable; opens the result together with the key.")
+    state: Literal["queued", "running", "done", "failed"]
+    stage: str = Field(description="What is being done.")
+    share: float = Field(ge=0, le=1, description="How much of it is done.")
+    position: int | None = Field(description="Jobs that wait before this one.")
+    created_s: float = Field(description="Seconds since 1970.")
+    finished_s: float | None
+    simulated: bool | None = Field(
+        description="Whether the model was trained on simulated clips or the clip is one; null "
+        "where the model is not known yet."
+    )
+    notice: list[str] = Field(description="What has to be said with it; show it.")
+    options: dict[str, Any] = Field(description="As they came with the clip.")
+    result: dict[str, Any] | None = Field(
+        description="Once done: hemoglobin_g_dl, interval_low_g_dl, interval_high_g_dl, usable, "
+        "reasons, warnings, anemia, pulse_wave, model_card and more. Where usable is false "
+        "there is no number."
+    )
+    code: str | None = Field(description="Once failed: why, machine-readable.")
+    text: str | None = Field(description="Once failed: why, one line for people.")
+
+
+class ModelCard(BaseModel):
+    """A model that is loaded."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    simulated: bool = Field(description="Trained on simulated clips: says nothing about people.")
+
+
+class ModelList(BaseModel):
+    """The models; an estimate uses the first unless it names another."""
+
+    models: list[ModelCard]
+    notice: list[str]
+
+
+class HintState(BaseModel):
+    """What one frame of the camera tells."""
+
+    model_config = ConfigDict(extra="allow")
+
+    face: bool
+    faces: int = Field(description="2 stands for two or more.")
+    distance: Literal["too_near", "good", "too_far"] | None
+    light: Literal["too_dark", "good", "too_bright", "uneven"] | None
+    centered: bool
+    codes: list[str] = Field(description="What to change, the most important first.")
+
+
+class SessionState(BaseModel):
+    """Who is signed in."""
+
+    role: str
+    csrf_token: str | None = Field(
+        description="To be sent as X-CSRF-Token with every change, where a cookie is used."
+    )
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+    version: str
+
+
+class Readiness(BaseModel):
+    """Whether clips would be processed."""
+
+    ready: bool
+    database: bool
+    workers: bool
+    models: int
+
+
+_TEXTS = {
+    400: "The upload is malformed.",
+    401: "No key, or one that is not valid.",
+    403: "The role does not allow it, or a page of another site asked.",
+    404: "There is no such estimate, or it belongs to somebody else.",
+    406: "No form of the answer is acceptable.",
+    408: "The upload was too slow.",
+    409: "Not now: no model is loaded, or there is no result yet.",
+    413: "Larger than the limit.",
+    415: "The content is of no type that is read here.",
+    422: "A value does not make sense.",
+    429: "Too many requests.",
+    503: "The service cannot take this now.",
+}
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the error answers of a route for its OpenAPI description."""
+    return {status: {"model": ErrorAnswer, "description": _TEXTS[status]} for status in statuses}

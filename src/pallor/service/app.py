@@ -1,0 +1,117 @@
+"""The application: middleware, resources, pages, and what lives as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from pallor._version import __version__
+from pallor.service.answers import Boundary, add_error_answers
+from pallor.service.api import estimates, health, hints, models, session
+from pallor.service.files import FileStore
+from pallor.service.hint_process import HintProcess
+from pallor.service.metrics import CountRequests, Metrics
+from pallor.service.model_cards import read_cards
+from pallor.service.page_door import attach_pages
+from pallor.service.security.exposure import Exposure
+from pallor.service.security.guard import Guard
+from pallor.service.security.headers import SecurityHeaders
+from pallor.service.security.rate_limits import RateLimiter, Rates
+from pallor.service.security.sessions import SessionStore
+from pallor.service.services import Services
+from pallor.service.store.audit import AuditLog
+from pallor.service.store.engine import open_store
+from pallor.service.store.jobs import JobStore
+from pallor.service.store.keys import KeyStore
+
+if TYPE_CHECKING:
+    from pallor.service.settings import ServiceSettings
+
+DESCRIPTION = (
+    "An estimate of the hemoglobin concentration of the blood from a facial video. "
+    "Research use only. Not a medical device."
+)
+
+
+def exposure_of(settings: ServiceSettings) -> Exposure:
+    """Return who can reach a service with these settings."""
+    return Exposure(settings.host, settings.tls_cert is not None, settings.behind_proxy)
+
+
+def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI:
+    """Make the application; the database is opened and the workers are started with it.
+
+    Parameters
+    ----------
+    settings
+        Of the instance.
+    rates
+        Rate limits.
+
+    Raises
+    ------
+    ModelFileError
+        A model file cannot be used.
+    StoreError
+        The database cannot be opened, or the data folder not be made private.
+    UsageError
+        It could be reached from other machines without a key, or without TLS.
+    """
+    from pallor.service.jobs.supervisor import Supervisor
+
+    exposure = exposure_of(settings)
+    cards = read_cards(settings.models)
+    store = open_store(settings)
+    keys = KeyStore(store)
+    exposure.refuse(sum(key.revoked_s is None for key in keys.list()))
+    services = Services(
+        settings=settings,
+        store=store,
+        jobs=JobStore(store),
+        keys=keys,
+        audit=AuditLog(store),
+        files=FileStore(settings.uploads),
+        models=cards,
+        metrics=Metrics(),
+        workers=Supervisor(settings, store),
+    )
+    app = FastAPI(
+        title="pallor",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.guard = Guard(keys, SessionStore(), RateLimiter(rates or Rates()), exposure)
+    app.state.uploads = asyncio.Semaphore(estimates.MAX_UPLOADS)
+    app.state.streams = set()
+    app.state.hint_process = HintProcess(settings.face_model)
+    for resource in (estimates, models, hints, session, health):
+        app.include_router(resource.router)
+    attach_pages(app, services)
+    add_error_answers(app)
+    # The one added last stands outermost: every answer is counted and carries the headers.
+    app.add_middleware(Boundary)
+    app.add_middleware(SecurityHeaders, secure=exposure.secure)
+    app.add_middleware(CountRequests, metrics=services.metrics)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    await asyncio.to_thread(services.files.sweep, services.jobs.file_tokens)
+    await asyncio.to_thread(services.workers.start)
+    try:
+        yield
+    finally:
+        app.state.hint_process.stop()
+        await asyncio.to_thread(services.workers.stop)
+        services.store.close()

@@ -1,0 +1,247 @@
+"""A clip and what was said beside it, to the result of a job."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pallor.errors import FaceLostError, NoFaceError, PallorError, WeightsError
+from pallor.service.errors import ModelUnknownError
+from pallor.service.jobs.anemia_group import anemia_of
+from pallor.service.jobs.model_card import model_card
+from pallor.service.jobs.options import EstimateOptions
+from pallor.service.jobs.pulse_wave import pulse_wave
+
+if TYPE_CHECKING:
+    from pallor.models.model import Model
+    from pallor.models.prediction import Estimate
+    from pallor.service.settings import ServiceSettings, UploadLimits
+
+Progress = Callable[[str, float], None]
+Work = Callable[[Path, Mapping[str, Any], Progress], dict[str, Any]]
+"""A job: the clip, its options, and where to say how far it is; returns the result."""
+
+SHOWN_NAME = "clip"
+"""What a clip is called in answers, in place of its path."""
+
+_SPAN = {"loading": (0.0, 0.05), "reading": (0.05, 0.85), "measuring": (0.85, 1.0)}
+"""Which part of the whole a stage is."""
+
+
+def prepare(settings: ServiceSettings) -> Work:
+    """Load the models, and what an estimate imports, before the first job.
+
+    Raises
+    ------
+    ModelFileError
+        If a model cannot be loaded.
+    """
+    from pallor.models.bundle import load_model
+
+    models = [(load_model(path), path) for path in settings.models]
+    for model, _ in models:
+        _warm_up(model, settings.face_model)
+
+    def work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+        chosen = EstimateOptions.from_dict(options)
+        model, file = choose_model(models, chosen.model)
+        return estimate(
+            path,
+            model,
+            chosen,
+            card=model_card(model, file),
+            limits=settings.limits,
+            face_model=settings.face_model,
+            progress=progress,
+        )
+
+    return work
+
+
+def _warm_up(model: Model, face_model: Path | None) -> None:
+    """Load what the first job would load.
+
+    Libraries and networks belong to the worker: they count against the memory of no job, and
+    no clip waits for them.
+    """
+    import av.subtitles
+    import av.video  # noqa: F401
+    import crepes  # noqa: F401
+    import cv2  # noqa: F401
+    import numpy as np
+    import pandas as pd
+
+    from pallor.features import heart_rate, quality  # noqa: F401
+    from pallor.features.registry import load_modalities
+    from pallor.models.networks import check_networks, settings_of
+    from pallor.video import recorder  # noqa: F401
+    from pallor.video.face import FaceLandmarker
+
+    names = [name for name in model.modalities if name != "demographics"]
+    # What is absent fails the jobs that need it, each with its reason; others are done.
+    with contextlib.suppress(WeightsError):
+        FaceLandmarker(face_model).detect(np.zeros((128, 128, 3), dtype=np.uint8))
+        if names:
+            features = settings_of(model.metadata, None, {})
+            load_modalities(names, features)
+            check_networks(model.metadata, names, features)
+    row = np.zeros((1, len(model.feature_names)), dtype=np.float32)
+    model.estimator.predict(pd.DataFrame(row, columns=list(model.feature_names)))
+
+
+def choose_model(models: list[tuple[Model, Path]], asked: str | None) -> tuple[Model, Path]:
+    """Return the model of a name or id, the first one where nothing is asked.
+
+    Raises
+    ------
+    ModelUnknownError
+        If there is none.
+    """
+    if not models:
+        raise ModelUnknownError("no model is loaded: start the service with --model FILE")
+    if asked is None:
+        return models[0]
+    for model, path in models:
+        if asked in (path.stem, model.model_id):
+            return model, path
+    names = ", ".join(path.stem for _, path in models)
+    raise ModelUnknownError(f"no model of this name is loaded: choose from {names}")
+
+
+def estimate(
+    path: Path,
+    model: Model,
+    options: EstimateOptions,
+    *,
+    card: Mapping[str, Any],
+    limits: UploadLimits,
+    face_model: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Estimate from a clip.
+
+    Parameters
+    ----------
+    path
+        Of the clip; it is nowhere in the result.
+    model
+        A loaded one.
+    options
+        What was said beside the clip.
+    card
+        Of `pallor.service.jobs.model_card.model_card`.
+    limits
+        Of the clip.
+    face_model
+        Path of the landmark model file; searched for when not given.
+    progress
+        Called with a stage and the share of the whole that is done.
+
+    Returns
+    -------
+    dict
+        Plain values that JSON can hold: the keys of `Estimate.as_dict`, and ``quality``
+        (``usable`` for a pulse, ``reasons``, ``warnings``, ``frames``, ``fps``), ``anemia`` (see
+        `anemia_of`), ``pulse_wave`` (see `pallor.service.jobs.pulse_wave.pulse_wave`),
+        ``model_card``, ``person``. Where the clip is not usable there is no number, but reasons.
+
+    Raises
+    ------
+    ClipError
+        If the file is no clip that can be read, or larger than the limits. A clip that can be
+        read and shows no usable face is a result.
+    UsageError, WeightsError
+        As `pallor.models.prediction.predict`.
+    """
+    from pallor.features.quality import assess
+    from pallor.models.prediction import predict_recorded
+
+    report = progress or (lambda _stage, _share: None)
+
+    def whole(stage: str, share: float) -> None:
+        start, end = _SPAN[stage]
+        report(stage, start + (end - start) * share)
+
+    found, recording = predict_recorded(
+        model,
+        path,
+        sex=options.sex,
+        age_years=options.age_years,
+        coverage=options.coverage,
+        limits=_clip_limits(limits),
+        face_model=face_model,
+        progress=whole,
+    )
+    if recording is None and not isinstance(found.reasons[0], NoFaceError | FaceLostError):
+        raise without_path(found.reasons[0], path)
+    result = found.as_dict() | {
+        "clip": SHOWN_NAME,
+        "quality": None,
+        "pulse_wave": None,
+        "anemia": _anemia(found, options),
+        "model_card": dict(card),
+        "person": {k: v for k, v in options.as_dict().items() if k not in ("model", "coverage")},
+    }
+    if recording is not None:
+        quality = assess(recording)
+        result["quality"] = {
+            "usable": quality.usable,
+            "reasons": [reason.as_dict() for reason in quality.reasons],
+            "warnings": [warning.as_dict() for warning in quality.warnings],
+            "frames": recording.frames,
+            "fps": recording.fps,
+        }
+        if quality.usable:
+            result["pulse_wave"] = pulse_wave(recording)
+    whole("measuring", 1.0)
+    plain: dict[str, Any] = _plain(result, str(path))
+    return plain
+
+
+def without_path(error: PallorError, path: Path) -> PallorError:
+    """Return an error of the same kind whose text does not name the file."""
+    return type(error)(_hide(error.text, str(path)))
+
+
+def _anemia(found: Estimate, options: EstimateOptions) -> dict[str, Any]:
+    return anemia_of(
+        options.person,
+        found.hemoglobin_g_dl,
+        found.interval_low_g_dl,
+        found.interval_high_g_dl,
+    )
+
+
+def _clip_limits(limits: UploadLimits) -> Any:
+    from pallor.video.clip_info import ClipLimits
+
+    usual = ClipLimits()
+    return ClipLimits(
+        max_bytes=limits.max_bytes,
+        max_duration_s=limits.max_duration_s,
+        max_pixels=limits.max_pixels,
+        max_still_pixels=min(usual.max_still_pixels, limits.max_pixels),
+        # 240 frames a second, the fastest of a phone.
+        max_frames=min(usual.max_frames, int(240 * limits.max_duration_s) + 1),
+    )
+
+
+def _hide(text: str, path: str) -> str:
+    return text.replace(f"{path}: ", "").replace(path, SHOWN_NAME)
+
+
+def _plain(value: Any, path: str) -> Any:
+    """Return plain values: no path in any text, and None for what is not a finite number."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, path) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, path) for item in value]
+    if isinstance(value, str):
+        return _hide(value, path)
+    if isinstance(value, bool | int) or value is None:
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None

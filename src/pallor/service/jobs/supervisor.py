@@ -1,0 +1,234 @@
+"""Keeps the workers running, and sees to it that no job is lost with one of them.
+
+It is a thread of the server. Its workers are programs of their own: a clip that crashes, hangs
+or fills the memory of one costs that clip alone. When the server is killed, the workers end
+with it, and the next start finds their jobs in the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from types import TracebackType
+
+from pallor.service.errors import JobTimeError, StoreError
+from pallor.service.files import FileStore
+from pallor.service.jobs.worker_process import WorkerProcess
+from pallor.service.settings import ServiceSettings
+from pallor.service.store.engine import Store
+from pallor.service.store.jobs import FAILED, Job, JobStore
+
+ESTIMATE = "pallor.service.jobs.estimate_job:prepare"
+
+LOST_S = 15.0
+"""A worker that was not heard of for ten heartbeats is lost."""
+
+_TICK_S = 0.1
+_LOST_EVERY_S = 2.0
+_TIDY_EVERY_S = 30.0
+_LONGEST_PAUSE_S = 30.0
+_YOUNG_S = 10.0
+"""A worker that ends sooner does not get going: the next start waits, longer each time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SupervisorStatus:
+    """How the workers are, for readiness and metrics.
+
+    Attributes
+    ----------
+    wanted, alive
+        Number of worker processes that should run, and that do.
+    restarts
+        How often a worker was started again since the start.
+    pids
+        Of those alive.
+    """
+
+    wanted: int
+    alive: int
+    restarts: int
+    pids: tuple[int, ...]
+
+
+class Supervisor:
+    """Keeps ``settings.workers`` processes; a context manager that leaves none behind.
+
+    Parameters
+    ----------
+    settings
+        Of the service.
+    store
+        The open database, its tables up to date.
+    work
+        ``module:function`` that makes the function which does a job.
+    lost_s
+        Seconds without a sign of life after which a job is taken from its worker.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        store: Store,
+        *,
+        work: str = ESTIMATE,
+        lost_s: float = LOST_S,
+    ) -> None:
+        self._settings = settings
+        self._work = work
+        self._lost_s = lost_s
+        self._jobs = JobStore(store)
+        self._files = FileStore(settings.uploads)
+        self._slots = [_Slot() for _ in range(settings.workers)]
+        self._restarts = 0
+        self._stopping = threading.Event()
+        self._grace_s = 0.0
+        self._due: dict[str, float] = {}
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the workers, and what looks after them. Does nothing where it runs already."""
+        if self._thread is None:
+            self._stopping.clear()
+            # A daemon, so that a server that forgets to stop it still ends; its workers then
+            # lose their life line.
+            self._thread = threading.Thread(target=self._run, name="pallor-supervisor", daemon=True)
+            self._thread.start()
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """End the workers; jobs that are not done by then go back to the queue.
+
+        Parameters
+        ----------
+        grace_s
+            How long present jobs may take to end.
+        """
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._grace_s = grace_s
+            self._stopping.set()
+            thread.join()
+
+    def status(self) -> SupervisorStatus:
+        """Return how the workers are."""
+        workers = [slot.worker for slot in self._slots]
+        pids = tuple(w.pid for w in workers if w is not None and w.status is None)
+        return SupervisorStatus(len(self._slots), len(pids), self._restarts, pids)
+
+    def __enter__(self) -> Supervisor:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop(0.0)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._guarded_round()
+                self._stopping.wait(_TICK_S)
+        finally:
+            self._end_workers()
+
+    def _guarded_round(self) -> None:
+        try:
+            self._round()
+        except StoreError as error:
+            # The database may come back; until then jobs wait in it.
+            _log.error("%s", error.text)
+            self._stopping.wait(2.0)
+        except Exception:  # noqa: BLE001 - logged
+            # Without this thread no job would ever be worked on again.
+            _log.exception("the supervisor met an unexpected error and goes on")
+            self._stopping.wait(2.0)
+
+    def _round(self) -> None:
+        for slot in self._slots:
+            self._look_after(slot)
+        if self._is_due("overdue", 1.0):
+            self._stop_overdue()
+        if self._is_due("lost", _LOST_EVERY_S):
+            self._forget_uploads(self._jobs.requeue_lost(self._lost_s))
+        if self._is_due("tidy", _TIDY_EVERY_S):
+            self._jobs.expire(self._settings.keep_results_s)
+            self._files.sweep(self._jobs.file_tokens)
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, 0.0):
+            return False
+        self._due[what] = now + every_s
+        return True
+
+    def _look_after(self, slot: _Slot) -> None:
+        worker = slot.worker
+        if worker is not None and worker.status is not None:
+            _log.warning("worker %d ended with status %s", worker.pid, worker.status)
+            # The slot is emptied last: where the database does not answer, it is tried again.
+            self._forget_uploads(self._jobs.release(worker.worker_id))
+            worker.kill()
+            slot.pause(time.monotonic() - worker.started_s < _YOUNG_S)
+            slot.worker = worker = None
+            self._restarts += 1
+        if worker is None and time.monotonic() >= slot.next_s and not self._stopping.is_set():
+            slot.worker = WorkerProcess(self._settings, self._work)
+
+    def _stop_overdue(self) -> None:
+        limit_s = self._settings.job_time_limit_s
+        for job in self._jobs.overdue(limit_s):
+            for slot in self._slots:
+                if slot.worker is not None and slot.worker.worker_id == job.worker_id:
+                    slot.worker.kill()
+                    slot.pause(False)
+            text = (
+                f"the clip was not processed within {limit_s:g} s and was stopped: record a "
+                "shorter one, or at a lower resolution"
+            )
+            # Only while it is still that worker's: it may have finished just before the kill.
+            if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
+                self._files.delete(job.file_token)
+
+    def _forget_uploads(self, jobs: tuple[Job, ...]) -> None:
+        for job in jobs:
+            if job.state == FAILED:
+                self._files.delete(job.file_token)
+
+    def _end_workers(self) -> None:
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        for worker in workers:
+            worker.drain()
+        end_s = time.monotonic() + self._grace_s
+        for worker in workers:
+            worker.wait(end_s - time.monotonic())
+            worker.kill()
+            try:
+                # They were told to stop: that counts as no attempt.
+                self._jobs.release(worker.worker_id, counted=False)
+            except StoreError as error:
+                # After the next start the job is seen to be lost, and done then.
+                _log.error("%s", error.text)
+        for slot in self._slots:
+            slot.worker = None
+
+
+class _Slot:
+    """The place of one worker."""
+
+    def __init__(self) -> None:
+        self.worker: WorkerProcess | None = None
+        self.next_s = 0.0
+        self._pause_s = 0.0
+
+    def pause(self, young: bool) -> None:
+        """Say when the next worker may start."""
+        self._pause_s = min(max(0.5, 2 * self._pause_s), _LONGEST_PAUSE_S) if young else 0.0
+        self.next_s = time.monotonic() + self._pause_s

@@ -1,0 +1,137 @@
+"""The pages' door: who has no session is asked for a key, and pages read what they may show."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from pallor.service.answers import answer_to
+from pallor.service.api.representation import as_json
+from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsError
+from pallor.service.security.guard import address_of
+from pallor.service.security.origin import refuse_cross_site
+from pallor.service.security.sessions import set_cookie
+from pallor.service.uploads import read_body
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from pallor.service.security.guard import Guard
+    from pallor.service.security.principal import Principal
+    from pallor.service.services import Services
+
+SIGN_IN = "/sign-in"
+_OPEN = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/openapi.json", SIGN_IN)
+_MAX_FORM = 1000
+
+
+@dataclass(frozen=True)
+class PageReader:
+    """What pages read, each only what its reader may see."""
+
+    services: Services
+
+    def job(self, request: Request, job_id: str) -> Mapping[str, Any] | None:
+        """Return a job as the REST interface tells it; None where there is none to be seen."""
+        principal: Principal = request.scope["pallor.principal"]
+        job = self.services.jobs.get(job_id) if job_id.isascii() and job_id.isprintable() else None
+        if job is None or not principal.may_see(job.owner):
+            return None
+        if job.finished:
+            self.services.audit.add(principal.name, "estimate.read", job.id)
+        return as_json(job, self.services.models, self.services.jobs.position(job.id))
+
+    def models(self, request: Request) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
+        """Return the cards of the models that are loaded."""
+        return list(self.services.models.cards.values())
+
+    def csrf_token(self, request: Request) -> str:
+        """Return the token of the reader's session; empty where there is none."""
+        principal: Principal = request.scope["pallor.principal"]
+        return principal.csrf_token or ""
+
+
+def attach_pages(app: FastAPI, services: Services) -> None:
+    """Add the pages and their door."""
+    from pallor.service.pages import PageSettings, attach
+
+    app.add_route(SIGN_IN, _sign_in_page, methods=["GET"], include_in_schema=False)
+    app.add_route(SIGN_IN, _sign_in, methods=["POST"], include_in_schema=False)
+    settings = PageSettings(max_bytes=services.settings.limits.max_bytes)
+    attach(app, PageReader(services), settings)
+    app.add_middleware(PageDoor, guard=app.state.guard)
+
+
+class PageDoor:
+    """ASGI middleware that sends strangers to the sign-in page.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    guard
+        Finds out who asks.
+    """
+
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        self.app = app
+        self.guard = guard
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http" or scope["path"].startswith(_OPEN):
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope)
+        try:
+            principal = await self.guard.who(request)
+            who = "" if principal is None else f"{principal.name} "
+            self.guard.limiter.take("general", who + address_of(request))
+        except RefusalError as error:
+            await answer_to(error)(scope, receive, send)
+            return
+        if principal is None:
+            await RedirectResponse(SIGN_IN, 303)(scope, receive, send)
+            return
+        scope["pallor.principal"] = principal
+        await self.app(scope, receive, send)
+
+
+async def _sign_in_page(request: Request) -> Response:
+    from pallor.service.pages import sign_in_page
+
+    return sign_in_page(request, SIGN_IN)
+
+
+async def _sign_in(request: Request) -> Response:
+    from pallor.service.pages import sign_in_page
+
+    guard: Guard = request.app.state.guard
+    refuse_cross_site(request.method, request.headers)
+    form = parse_qs((await read_body(request, _MAX_FORM)).decode("ascii", "replace"))
+    try:
+        key = await guard.check_secret(request, (form.get("key") or [""])[0].strip())
+    except (NoKeyError, TooManyRequestsError) as error:
+        return sign_in_page(
+            request,
+            SIGN_IN,
+            code=error.code,
+            text=error.text,
+            status=error.status,
+            headers=error.headers,
+        )
+    token, _session = guard.sessions.open(key.id)
+    services: Services = request.app.state.services
+    await asyncio.to_thread(services.audit.add, key.id, "session.open")
+    # The language that was chosen comes along; nothing else of the address does.
+    language = request.query_params.get("lang", "")
+    answer = RedirectResponse(f"/?lang={language}" if language.isalpha() else "/", 303)
+    set_cookie(answer, token, guard.exposure.secure)
+    return answer

@@ -1,0 +1,40 @@
+"""The page that asks for a key; the application decides who has to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pallor.service.pages.rendering import answer, words_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse
+
+
+def sign_in_page(
+    request: Request,
+    action: str,
+    *,
+    code: str | None = None,
+    text: str = "",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Answer the form that asks for a key.
+
+    Parameters
+    ----------
+    request
+        Tells the language.
+    action
+        Path that the form posts its field ``key`` to.
+    code, text
+        Why a key was not taken: the code of an error, and its text for codes without one here.
+    status, headers
+        Of the answer.
+    """
+    t = words_of(request)
+    problem = "" if code is None else t.first(f"sign_in.{code}", otherwise=text)
+    values = {"action": action, "problem": problem, "here": "", "simulated": False, "csrf": ""}
+    return answer(request, "sign_in.html.j2", values, status=status, headers=headers)

@@ -1,0 +1,1 @@
+"""Who may do what: keys, sessions, rate limits, headers, and when the service may start."""

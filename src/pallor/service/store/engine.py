@@ -1,0 +1,117 @@
+"""Opening the database, and transactions on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pallor.service.errors import StoreError
+from pallor.service.store.connections import READS, make_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.orm import Session, sessionmaker
+
+    from pallor.service.settings import ServiceSettings
+
+
+@dataclass(frozen=True)
+class Store:
+    """An open database.
+
+    Attributes
+    ----------
+    engine
+        Pool of connections; safe between threads, not across a fork.
+    sessions
+        Maker of sessions.
+    """
+
+    engine: Engine
+    sessions: sessionmaker[Session]
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file of SQLite."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """Give a session whose work is committed at the end, or rolled back on an error.
+
+        Raises
+        ------
+        StoreError
+            If the database does not do what is asked of it.
+        """
+        from sqlalchemy.exc import DBAPIError, TimeoutError
+
+        try:
+            with self.sessions.begin() as session:
+                yield session
+        except (DBAPIError, TimeoutError) as error:
+            raise StoreError(f"the database does not answer: {_reason(error)}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session that only reads: on SQLite it waits for no writer, and stops none.
+
+        Raises
+        ------
+        StoreError
+            If the database does not do what is asked of it.
+        """
+        with self.transaction() as session:
+            session.connection(execution_options={READS: True})
+            yield session
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+def open_store(settings: ServiceSettings, *, migrate: bool = True) -> Store:
+    """Open the database of the settings, its tables brought up to date.
+
+    Parameters
+    ----------
+    settings
+        Their ``url`` and ``data`` are used; the folder is made.
+    migrate
+        Whether to bring the tables up to date; workers leave it to whoever started them.
+
+    Raises
+    ------
+    StoreError
+        If the URL is of another kind, the server is not reached, or the tables are those of a
+        later version.
+    """
+    from pallor.service.files import make_private
+    from pallor.service.store.upgrade import upgrade
+
+    make_private(settings.data)
+    if migrate:
+        upgrade(settings.url)
+    return connect(settings.url)
+
+
+def connect(url: str) -> Store:
+    """Open a database as it is.
+
+    Raises
+    ------
+    StoreError
+        If the URL is not one of SQLite or PostgreSQL.
+    """
+    from sqlalchemy.orm import sessionmaker
+
+    engine = make_engine(url)
+    return Store(engine, sessionmaker(engine, expire_on_commit=False))
+
+
+def _reason(error: Exception) -> str:
+    """Return the driver's own words, without the statement and its values."""
+    words = str(getattr(error, "orig", None) or error).strip().splitlines()
+    return words[0][:200] if words else type(error).__name__

@@ -1,0 +1,183 @@
+"""Keys of access."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pallor.errors import UsageError
+
+if TYPE_CHECKING:
+    from pallor.service.store.engine import Store
+    from pallor.service.store.tables import KeyRow
+
+MAX_NAME = 100
+
+
+class Role(StrEnum):
+    """What a key allows; each includes nothing of the others but ``admin``, which has all."""
+
+    MEASURE = "measure"
+    STUDY = "study"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key, without its secret.
+
+    Attributes
+    ----------
+    id
+        For the owner of jobs and for the audit log.
+    name
+        As given.
+    role
+        What it allows.
+    created_s, revoked_s
+        Seconds since 1970.
+    """
+
+    id: str
+    name: str
+    role: Role
+    created_s: float
+    revoked_s: float | None = None
+
+    def allows(self, role: str) -> bool:
+        """Tell whether the key may do what the role may."""
+        return self.role == Role.ADMIN or self.role == role
+
+
+class KeyStore:
+    """The keys.
+
+    A secret is 32 random bytes, so its plain SHA-256 is as hard to turn back as the secret is
+    to guess; a slow hash, made for passwords, would only slow the service.
+
+    Parameters
+    ----------
+    store
+        An open database.
+    clock
+        Seconds since 1970.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def add(self, name: str, role: str) -> str:
+        """Make a key.
+
+        Parameters
+        ----------
+        name
+            Of the person or program that gets it; not one that is taken.
+        role
+            ``measure``, ``study`` or ``admin``.
+
+        Returns
+        -------
+        str
+            The secret. It is not stored: this is the only time that it is seen.
+
+        Raises
+        ------
+        UsageError
+            If the role is another word, or the name is empty, too long or taken.
+        """
+        from sqlalchemy import select
+
+        from pallor.service.store.tables import KeyRow
+
+        if role not in set(Role):
+            raise UsageError(f"role is {role!r}; say {', '.join(Role)}")
+        if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+            raise UsageError(f"the name of a key has 1 to {MAX_NAME} printable characters")
+        secret = secrets.token_urlsafe(32)
+        with self._store.transaction() as session:
+            if session.scalar(select(KeyRow.id).where(KeyRow.name == name)) is not None:
+                raise UsageError(f"there is a key named {name!r} already: choose another name")
+            session.add(
+                KeyRow(
+                    id=secrets.token_hex(8),
+                    name=name,
+                    role=role,
+                    secret_sha256=_hash(secret),
+                    created_s=self._clock(),
+                )
+            )
+        return secret
+
+    def check(self, secret: str) -> Key | None:
+        """Return the key that a secret belongs to; None if there is none, or it was revoked."""
+        from sqlalchemy import select
+
+        from pallor.service.store.tables import KeyRow
+
+        wanted = _hash(secret)
+        found = None
+        with self._store.reading() as session:
+            # All are looked at, and each in constant time: how long it takes says nothing.
+            for row in session.scalars(select(KeyRow).where(KeyRow.revoked_s.is_(None))):
+                if hmac.compare_digest(row.secret_sha256, wanted):
+                    found = _key(row)
+        return found
+
+    def get(self, key_id: str) -> Key | None:
+        """Return the key of an id, revoked or not."""
+        from pallor.service.store.tables import KeyRow
+
+        with self._store.reading() as session:
+            row = session.get(KeyRow, key_id)
+            return None if row is None else _key(row)
+
+    def revoke(self, name_or_id: str) -> Key:
+        """Make a key worthless; it stays in the list.
+
+        Raises
+        ------
+        UsageError
+            If there is none of this name or id.
+        """
+        from sqlalchemy import or_, select
+
+        from pallor.service.store.tables import KeyRow
+
+        with self._store.transaction() as session:
+            which = or_(KeyRow.name == name_or_id, KeyRow.id == name_or_id)
+            row = session.scalars(select(KeyRow).where(which)).first()
+            if row is None:
+                raise UsageError(f"there is no key {name_or_id!r}: see pallor keys list")
+            if row.revoked_s is None:
+                row.revoked_s = self._clock()
+            return _key(row)
+
+    def list(self) -> tuple[Key, ...]:
+        """Return all keys, the oldest first."""
+        from sqlalchemy import select
+
+        from pallor.service.store.tables import KeyRow
+
+        with self._store.reading() as session:
+            rows = session.scalars(select(KeyRow).order_by(KeyRow.created_s, KeyRow.id))
+            return tuple(_key(row) for row in rows)
+
+    def any(self) -> bool:
+        """Tell whether there is a key that is not revoked."""
+        return any(key.revoked_s is None for key in self.list())
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _key(row: KeyRow) -> Key:
+    return Key(row.id, row.name, Role(row.role), row.created_s, row.revoked_s)

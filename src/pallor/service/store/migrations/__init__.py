@@ -1,0 +1,1 @@
+"""Migrations, run by `pallor.service.store.upgrade`."""

@@ -1,0 +1,468 @@
+"""The pages in a real browser whose camera shows the portrait."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import av
+import pytest
+
+from fake_camera import axe_violations, browser, write_film
+from pages_stand_in import CARD, GOOD_HINT, StandIn, done, failed, serving, unusable, usable
+from pallor.service.pages import PageSettings
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pages_browser")]
+
+RECORDING_S = 3.0
+MISSING = "/result/none"
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1200, "height": 900}
+WOMAN = {"sex": "female", "age_years": 34}
+EVERY_KIND = {
+    "usable": done(usable(), **WOMAN),
+    "no_person": done(usable()),
+    "simulated": done(usable(simulated=True, model_card={**CARD, "simulated": True}), **WOMAN),
+    "unusable": done(unusable("no_pulse", "several_faces")),
+    "failed": failed("time_limit"),
+}
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    film = write_film(tmp_path_factory.mktemp("film") / "face.y4m")
+    with browser(film) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def served():
+    settings = PageSettings(recording_s=RECORDING_S)
+    with serving(StandIn(), settings) as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def service(served):
+    """The stand-in as new."""
+    new = StandIn()
+    for name, value in vars(new).items():
+        if name != "address":
+            setattr(served, name, value)
+    return served
+
+
+@pytest.fixture
+def opened(chromium, service):
+    """Open a path; whatever the page's console or the policy complains about fails the test."""
+    contexts = []
+    complaints = []
+
+    def hear(message):
+        # The browser itself complains of a page that answers 404, and that one does.
+        if message.type == "error" and MISSING not in message.location["url"]:
+            complaints.append(message.text)
+
+    def go(path="/", size=DESKTOP, **options):
+        context = chromium.new_context(
+            viewport=size, base_url=service.address, permissions=["camera"],
+            **{"locale": "en-US", **options},
+        )  # fmt: skip
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        page = context.new_page()
+        page.on("console", hear)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    go.complaints = complaints
+    yield go
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def start_camera(page):
+    page.get_by_role("button", name="Start camera").click()
+    page.get_by_role("button", name=re.compile("^Record")).wait_for()
+
+
+def record(page):
+    start_camera(page)
+    page.get_by_role("button", name=re.compile("^Record")).click()
+
+
+def test_record_upload_result(opened, service):
+    page = opened()
+    page.get_by_label("Sex").select_option("female")
+    page.get_by_label("Pregnancy").select_option("second trimester")
+    page.get_by_label("Age in years").fill("34")
+    page.get_by_label("Smoking").select_option("10-19")
+    record(page)
+    page.get_by_role("button", name="Stop recording").wait_for()
+    page.wait_for_url("**/result/*")
+    page.get_by_text("Reading the video").wait_for()
+    assert page.get_by_role("progressbar").is_visible()
+    page.get_by_role("heading", name="Estimated hemoglobin").wait_for()
+    assert "12.3" in page.locator(".value").first.inner_text()
+    # The second trimester and 10 to 19 cigarettes: 10.5 + 0.5 g/dL.
+    assert page.locator(".bound-value", has_text="11.0").count() == 1
+    (fields, name, clip), = service.uploads  # fmt: skip
+    assert fields == {
+        "sex": "female", "pregnancy": "second trimester", "age_years": "34", "smoking": "10-19",
+    }  # fmt: skip
+    assert name == "recording.webm"
+    assert service.tokens == {"the-token"}
+    with av.open(io.BytesIO(clip)) as container:
+        # As the issue says of recordings of a browser: no duration, timestamps decide.
+        assert container.duration is None
+        times = [frame.time for frame in container.decode(video=0)]
+    assert times[-1] - times[0] == pytest.approx(RECORDING_S, abs=0.7)
+    assert len(times) > 15 * RECORDING_S
+
+
+def test_recording_asks_for_many_bits_and_holds_the_camera_still(opened):
+    page = opened()
+    asked = page.evaluate(
+        """async () => {
+          const { record } = await import("/static/js/recorder.js");
+          const asked = [];
+          const real = window.MediaRecorder;
+          window.MediaRecorder = class extends real {
+            constructor(stream, options) { super(stream, options); asked.push(options); }
+          };
+          const stream = document.createElement("canvas").captureStream(30);
+          const { clip, stop } = record(stream, { seconds: 1,
+            bitsPerSecond: Number(document.querySelector("[data-measure]").dataset.bitsPerSecond),
+            tick() {} });
+          stop();
+          return [asked, await clip];
+        }"""
+    )
+    assert asked[0][0]["videoBitsPerSecond"] >= 8_000_000
+    assert asked[1] is None, "a recording that was stopped is no clip"
+    locked = page.evaluate(
+        """async () => {
+          const { lockCamera } = await import("/static/js/camera.js");
+          const applied = [];
+          const track = {
+            getCapabilities: () => ({ exposureMode: ["continuous", "manual"], exposureTime: {},
+              whiteBalanceMode: ["continuous", "manual"], colorTemperature: {},
+              focusMode: ["continuous"] }),
+            getSettings: () => ({ exposureTime: 80, colorTemperature: 4600, focusDistance: 1 }),
+            applyConstraints: async ({ advanced }) => {
+              if (advanced[0].whiteBalanceMode && applied.refuse) throw new Error("no");
+              applied.push(...advanced);
+            },
+          };
+          const first = await lockCamera(track);
+          applied.refuse = true;
+          return { first, applied: [...applied], second: await lockCamera(track),
+            none: await lockCamera({ getSettings: () => ({}) }) };
+        }"""
+    )
+    assert locked["applied"] == [
+        {"exposureMode": "manual", "exposureTime": 80},
+        {"whiteBalanceMode": "manual", "colorTemperature": 4600},
+    ]
+    assert locked["first"] == ["exposureMode", "whiteBalanceMode"]
+    assert locked["second"] == ["exposureMode"]
+    assert locked["none"] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({}, "Good. Keep still."),
+        ({"face": False, "faces": 0, "distance": None, "light": None}, "No face is seen."),
+        ({"faces": 2}, "More than one face"),
+        ({"distance": "too_far"}, "Too far away."),
+        ({"distance": "too_near"}, "Too near."),
+        ({"light": "too_dark"}, "Too dark."),
+        ({"light": "too_bright"}, "Too bright."),
+        ({"light": "uneven"}, "The light comes from one side."),
+        ({"centered": False}, "Move your face into the oval."),
+        ({"moving": True}, "Too much motion."),
+    ],
+)
+def test_live_hints(opened, service, seen, said):
+    service.hint = {**GOOD_HINT, **seen}
+    page = opened()
+    start_camera(page)
+    hint = page.locator('[data-part="hint"]')
+    hint.get_by_text(said).wait_for()
+    assert hint.get_attribute("aria-live") == "polite"
+
+
+def test_frames_for_hints_are_small_and_go_on_while_recording(opened, service):
+    page = opened()
+    start_camera(page)
+    page.get_by_text("Good. Keep still.").wait_for()
+    page.locator('[data-check="fps"] b', has_text=re.compile(r"\d+ per second")).wait_for()
+    before = len(service.frames)
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    page.wait_for_url("**/result/*")
+    assert len(service.frames) >= before + 3
+    assert len({stream for stream, _ in service.frames}) == 1
+    for _, content in service.frames:
+        assert content[:2] == b"\xff\xd8"
+        assert len(content) <= 200_000
+    with av.open(io.BytesIO(service.frames[0][1])) as picture:
+        assert picture.streams.video[0].width <= 320
+
+
+def test_a_file_is_chosen(opened, service):
+    page = opened()
+    page.get_by_role("button", name="Send this video").click()
+    page.get_by_text("Choose a video first.").wait_for()
+    clip = {"name": "face.mp4", "mimeType": "video/mp4", "buffer": b"not read by the stand-in"}
+    page.get_by_label("Video file").set_input_files(clip)
+    page.get_by_label("Sex").select_option("male")
+    page.get_by_label("Age in years").fill("40.5")
+    page.get_by_role("button", name="Send this video").click()
+    page.get_by_role("heading", name="Estimated hemoglobin").wait_for()
+    assert service.uploads == [
+        ({"sex": "male", "age_years": "40.5"}, "face.mp4", b"not read by the stand-in")
+    ]
+    assert "men from 15 years" in page.locator("main").inner_text()
+
+
+def test_details_that_cannot_be_are_not_sent_and_the_clip_is_kept(opened, service):
+    page = opened()
+    page.get_by_label("Age in years").fill("340")
+    record(page)
+    page.get_by_text("Something about the person cannot be right.").wait_for()
+    assert service.uploads == []
+    page.get_by_label("Age in years").fill("34")
+    page.get_by_role("button", name="Send the video again").click()
+    page.wait_for_url("**/result/*")
+    assert len(service.uploads) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (415, "wrong_type", "not a video that this service reads"),
+        (413, "too_large", "larger than this service takes"),
+        (422, "invalid", "age_years: no such age"),
+    ],
+)
+def test_a_refused_upload_says_why_and_can_be_repeated(opened, service, status, code, said):
+    service.refusal = (status, code, "age_years: no such age")
+    page = opened()
+    clip = {"name": "face.mp4", "mimeType": "video/mp4", "buffer": b"x"}
+    page.get_by_label("Video file").set_input_files(clip)
+    page.get_by_role("button", name="Send this video").click()
+    page.get_by_role("alert").get_by_text(said).wait_for()
+    service.refusal = None
+    page.get_by_role("button", name="Send the video again").click()
+    page.wait_for_url("**/result/*")
+    # The browser itself writes a refused request to the console.
+    assert all(str(status) in line for line in opened.complaints)
+    opened.complaints.clear()
+
+
+def test_a_stopped_recording_sends_nothing(opened, service):
+    page = opened()
+    record(page)
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name=re.compile("^Record")).wait_for()
+    page.wait_for_timeout(1000 * RECORDING_S)
+    assert service.uploads == []
+    assert page.url == service.address + "/"
+
+
+def test_without_a_camera_the_page_says_what_to_do(opened, service):
+    page = opened()
+    page.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = async () => {"
+        " throw new DOMException('', 'NotAllowedError'); }; }"
+    )
+    page.get_by_role("button", name="Start camera").click()
+    page.get_by_text("The camera was not allowed.").wait_for()
+    page.evaluate(
+        "() => { navigator.mediaDevices.getUserMedia = async () => {"
+        " throw new DOMException('', 'NotFoundError'); }; }"
+    )
+    page.get_by_role("button", name="Start camera").click()
+    page.get_by_text("No camera could be opened.").wait_for()
+
+
+def test_an_unusable_clip_has_no_number_but_what_to_change(opened, service):
+    service.next = done(unusable("no_pulse"))
+    page = opened()
+    record(page)
+    page.get_by_role("heading", name="No estimate from this video").wait_for()
+    text = page.locator("main").inner_text()
+    assert "No pulse stands out of the noise." in text
+    assert "g/dL" not in text.split("Model and its evaluation")[0]
+    assert page.locator(".interval-chart").count() == 0
+
+
+def test_a_failed_job_says_why(opened, service):
+    service.next = failed("crashed")
+    page = opened()
+    record(page)
+    page.get_by_role("heading", name="The video could not be processed").wait_for()
+    page.get_by_text("broke down twice").wait_for()
+    assert page.locator(".value").count() == 0
+
+
+def test_results_are_downloaded_printed_and_deleted(opened, service):
+    path = service.keep(EVERY_KIND["usable"])
+    page = opened(path)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download JSON").click()
+    stored = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert stored["result"]["hemoglobin_g_dl"] == 12.34
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download FHIR").click()
+    assert "Observation" in download.value.path().read_text(encoding="utf-8")
+    page.evaluate("() => { window.print = () => { document.title = 'printed'; }; }")
+    page.get_by_role("button", name="Print").click()
+    assert page.title() == "printed"
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete this result").click()
+    page.wait_for_url(service.address + "/")
+    assert service.jobs == {}
+
+
+def test_signing_out(opened, service):
+    page = opened("/models")
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(service.address + "/")
+    assert service.signed_out == 1
+    assert service.tokens == {"the-token"}
+
+
+def test_a_result_that_is_deleted_meanwhile_is_missed(opened, service):
+    service.working_s = 60.0
+    page = opened()
+    page.get_by_label("Video file").set_input_files(
+        {"name": "face.mp4", "mimeType": "video/mp4", "buffer": b"x"}
+    )
+    page.get_by_role("button", name="Send this video").click()
+    page.get_by_text("Waiting: 2 before this one").wait_for()
+    service.jobs.clear()
+    page.get_by_role("heading", name="There is no such result").wait_for()
+    assert all("404" in line for line in opened.complaints)
+    opened.complaints.clear()
+
+
+def focused(page):
+    return page.evaluate(
+        "() => document.activeElement.id || document.activeElement.textContent.trim()"
+    )
+
+
+def test_keyboard_only(opened, service):
+    page = opened()
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(focused(page))
+        if reached[-1] == "Start camera":
+            break
+        if reached[-1] == "sex":
+            page.keyboard.type("f")
+    assert reached == [
+        "Skip to content", "pallor", "Measure", "Models", "Türkçe", "Sign out", "sex", "age_years",
+        "pregnancy", "altitude_m", "smoking", "Start camera",
+    ]  # fmt: skip
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name=re.compile("^Record")).wait_for()
+    page.wait_for_function("() => document.activeElement.textContent.startsWith('Record')")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.textContent.startsWith('Stop')")
+    page.wait_for_url("**/result/*")
+    page.get_by_role("heading", name="Estimated hemoglobin").wait_for()
+    assert service.uploads[0][0] == {"sex": "female"}
+
+
+def test_time_left_is_spoken_now_and_then(opened, service):
+    page = opened()
+    page.evaluate(
+        """() => {
+          window.spoken = [];
+          const live = document.querySelector('[data-part="spoken"]');
+          new MutationObserver(() => window.spoken.push(live.textContent))
+            .observe(live, { childList: true, characterData: true, subtree: true });
+          document.querySelector("[data-measure]").dataset.recordingS = "11";
+        }"""
+    )
+    record(page)
+    page.get_by_text("5 seconds left").wait_for()
+    assert page.evaluate("window.spoken") == ["10 seconds left", "5 seconds left"]
+    page.get_by_role("button", name="Stop recording").click()
+
+
+def test_turkish_stays_chosen_from_page_to_page(opened, service):
+    page = opened()
+    page.get_by_role("link", name="Türkçe").click()
+    page.get_by_role("heading", name="Ölçüm").wait_for()
+    page.get_by_role("button", name="Kamerayı aç").click()
+    page.get_by_role("button", name="3 saniye kaydet").click()
+    page.wait_for_url("**/result/*?lang=tr")
+    page.get_by_role("heading", name="Tahmini hemoglobin").wait_for()
+    text = page.locator("body").inner_text()
+    assert "12,3" in text
+    assert "Aralık (%90): 10,9 – 13,8 g/dL" in text
+    assert "Tıbbi cihaz değildir" in text
+    page.get_by_role("link", name="Modeller").click()
+    assert page.locator("html").get_attribute("lang") == "tr"
+
+
+def test_the_language_of_the_browser_is_taken(opened):
+    page = opened(locale="tr-TR")
+    assert page.get_by_role("heading", name="Ölçüm").is_visible()
+
+
+def every_page(service):
+    pages = {"measure": "/", "models": "/models", "sign_in": "/sign-in", "missing": MISSING}
+    return pages | {name: service.keep(job) for name, job in EVERY_KIND.items()}
+
+
+@pytest.mark.parametrize("language", ["en", "tr"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_window(
+    opened, service, size, language, scheme
+):
+    page = opened("/models", size, color_scheme=scheme)
+    for name, path in every_page(service).items():
+        page.goto(f"{path}?lang={language}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
+        assert axe_violations(page) == [], name
+
+
+def test_axe_finds_nothing_serious_while_the_camera_runs_and_records(opened, service):
+    page = opened("/", PHONE)
+    service.hint = {**GOOD_HINT, "light": "uneven"}
+    start_camera(page)
+    page.get_by_text("The light comes from one side.").wait_for()
+    assert axe_violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    page.get_by_role("button", name="Stop recording").wait_for()
+    assert axe_violations(page) == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_the_notice_is_always_in_sight(opened, service, size):
+    page = opened("/models", size)
+    for name, path in every_page(service).items():
+        page.goto(path)
+        for end in (0, 1_000_000):
+            page.evaluate(f"scrollTo(0, {end})")
+            box = page.get_by_text("Research use only. Not a medical device.", exact=True)
+            found = box.bounding_box()
+            assert found is not None, name
+            assert 0 <= found["y"] < 60, name
+
+
+def test_names_without_a_space_do_not_widen_the_page(opened, service):
+    service.cards = [{**CARD, "name": "m" * 300, "notes": ["n" * 300]}]
+    page = opened("/models", PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

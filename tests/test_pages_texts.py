@@ -1,0 +1,146 @@
+"""The catalogs, and which language a browser gets."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import pytest
+
+from pallor import errors
+from pallor.anemia import GROUPS, Severity
+from pallor.anemia.table import _ASSUMED
+from pallor.errors import PallorError
+from pallor.service.pages.language import CATALOGS, choose, languages, texts
+
+PAGES = CATALOGS.parent
+PLACE = string.Formatter()
+SOURCES = [
+    *PAGES.glob("*.py"), *(PAGES / "templates").glob("*.j2"), *(PAGES / "static").rglob("*.js"),
+]  # fmt: skip
+ERROR_CODES = {
+    kind.code for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, PallorError)
+}  # fmt: skip
+UNKNOWN_CODES = {
+    code
+    for path in (PAGES.parents[1] / "anemia").glob("*.py")
+    for code in re.findall(r'"(\w+)"', path.read_text(encoding="utf-8"))
+}
+# Keys that are put together from a code, and all codes there are; the other keys stand in the
+# sources as they are. What the service itself may refuse or fail with is named there.
+SERVICE_FAILURES = {
+    "crashed", "internal", "memory_limit", "no_model", "time_limit", "upload_missing",
+}  # fmt: skip
+SERVICE_REFUSALS = {
+    "busy", "no_key", "no_model", "too_large", "too_many_requests", "too_slow", "wrong_type",
+}  # fmt: skip
+BY_CODE = {
+    "group": set(GROUPS),
+    "severity": {str(severity) for severity in Severity},
+    "assumed": set(_ASSUMED),
+    "unknown": UNKNOWN_CODES,
+    "advice": ERROR_CODES,
+    "failed": SERVICE_FAILURES,
+    "error": SERVICE_REFUSALS | {"network", "stopped", "server"},
+    "sign_in": {"no_key", "too_many_requests"},
+    "stage": {"queued", "loading", "reading", "measuring"},
+    "check": {"face", "distance", "light", "motion", "fps", "good", "bad", "unknown"},
+    "baseline": {"mean", "sex", "sex_age"},
+}
+
+
+def literal_keys():
+    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    return set(re.findall(r'["\']([a-z_]+\.[a-z0-9_]+)["\']', text))
+
+
+def places(text):
+    return {name for _, name, _, _ in PLACE.parse(text) if name is not None}
+
+
+def test_there_are_english_and_turkish():
+    assert languages() == ("en", "tr")
+
+
+@pytest.mark.parametrize("language", languages())
+def test_catalogs_have_the_same_keys_in_the_same_order_with_the_same_places(language):
+    english, other = texts("en").catalog, texts(language).catalog
+    assert list(other) == list(english)
+    for key, text in english.items():
+        assert places(other[key]) == places(text), key
+        assert other[key].strip() == other[key] != "", key
+
+
+def test_turkish_is_translated():
+    english, turkish = texts("en").catalog, texts("tr").catalog
+    same = {key for key in english if english[key] == turkish[key]}
+    assert same == {"person.model", "chart.hemoglobin", "card.mae"}
+
+
+def test_no_key_is_unused():
+    literal = literal_keys()
+    unused = {
+        key for key in texts("en").catalog
+        if key not in literal and key.partition(".")[2] not in BY_CODE.get(key.split(".")[0], ())
+    }  # fmt: skip
+    assert unused == set()
+
+
+def test_every_key_that_the_sources_name_is_there():
+    families = {key.split(".")[0] for key in texts("en").catalog}
+    files = {"measure.js", "style.css", "result.js"}
+    named = {key for key in literal_keys() if key.split(".")[0] in families}
+    assert len(named) > 80
+    assert named - files <= set(texts("en").catalog)
+
+
+@pytest.mark.parametrize("family", ["group", "severity", "assumed", "failed"])
+def test_every_code_has_a_text(family):
+    for code in BY_CODE[family]:
+        assert f"{family}.{code}" in texts("en").catalog
+
+
+def test_every_reason_against_a_clip_has_advice():
+    clip = {
+        kind.code for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.ClipError)
+    }  # fmt: skip
+    # The base class, and what only paths and addresses lead to.
+    clip -= {"clip", "missing", "fetch_failed"}
+    assert {code for code in clip if f"advice.{code}" not in texts("en").catalog} == set()
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "language"),
+    [
+        (None, None, "en"),
+        (None, "", "en"),
+        ("tr", "en", "tr"),
+        ("xx", "tr", "tr"),
+        ("../../etc/passwd", None, "en"),
+        (None, "tr-TR,tr;q=0.9,en;q=0.8", "tr"),
+        (None, "en;q=0.3, tr;q=0.7", "tr"),
+        (None, "de,fr;q=0.8,tr;q=0.1", "tr"),
+        (None, "de", "en"),
+        (None, "tr;q=0, en", "en"),
+        (None, "tr;q=nonsense", "en"),
+        (None, "*", "en"),
+        (None, ";;;,=,q=", "en"),
+        (None, "TR", "tr"),
+    ],
+)
+def test_choice_of_the_language(asked, header, language):
+    assert choose(asked, header) == language
+
+
+def test_numbers_are_written_as_the_language_does():
+    assert texts("en").number(-1.25, 1) == "\u22121.2"
+    assert texts("tr").number(12.34, 1) == "12,3"
+    assert texts("en").percent(0.9) == "90 %"
+    assert texts("tr").percent(0.985, 1) == "%98,5"
+
+
+def test_an_unknown_key_is_an_error():
+    with pytest.raises(KeyError):
+        texts("en")("no.such")

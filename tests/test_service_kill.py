@@ -1,0 +1,346 @@
+"""Workers and servers that are killed, hang, crash or fill the memory: no job is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+
+from long_tests import rounds
+from pallor.service.files import FileStore
+from pallor.service.jobs.supervisor import Supervisor
+from pallor.service.settings import ServiceSettings
+from pallor.service.store.engine import Store, open_store
+from pallor.service.store.jobs import Job, JobStore
+from postgres_server import postgres_database
+from service_databases import postgres, settings, store
+from service_work import NAME
+
+__all__ = ["postgres", "settings", "store"]
+
+pytestmark = pytest.mark.slow
+
+
+T = TypeVar("T")
+
+
+class Service:
+    """The queue and the uploads, as the server's pages use them."""
+
+    def __init__(self, settings: ServiceSettings, store: Store) -> None:
+        self.jobs = JobStore(store)
+        self.files = FileStore(settings.uploads)
+
+    def submit(self, content: str = "clip", **options: object) -> Job:
+        token, _, file = self.files.create()
+        with file:
+            file.write(content.encode())
+        return self.jobs.create("estimate", token, options)
+
+    def get(self, job: Job) -> Job:
+        found = self.jobs.get(job.id)
+        assert found is not None
+        return found
+
+    def finished(self, job: Job, within_s: float = 40.0) -> Job:
+        return until(lambda: found if (found := self.get(job)).finished else None, within_s)
+
+    def running(self, job: Job) -> Job:
+        return until(lambda: f if (f := self.get(job)).stage == "reading" else None)
+
+    def no_upload_is_left(self) -> None:
+        until(lambda: not list(self.files.folder.iterdir()), 5.0)
+
+
+def until(look: Callable[[], T], within_s: float = 40.0) -> T:
+    end = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < end, f"not within {within_s} s"
+        time.sleep(0.02)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.fixture
+def service(settings: ServiceSettings, store: Store) -> Service:
+    return Service(settings, store)
+
+
+@contextmanager
+def supervised(settings: ServiceSettings, store: Store, **changes: object) -> Iterator[Supervisor]:
+    changed = replace(settings, **changes)  # type: ignore[arg-type]
+    with Supervisor(changed, store, work=NAME, lost_s=4.0) as supervisor:
+        yield supervisor
+
+
+def server(settings: ServiceSettings, workers: int = 1) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("service_server.py")
+    return subprocess.Popen(
+        [sys.executable, str(script), str(settings.data), settings.url, str(workers), "60",
+         str(2**30)],
+        stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_jobs_are_done_and_uploads_deleted(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store, workers=2):
+        jobs = [service.submit(f"clip {n}") for n in range(12)]
+        for n, job in enumerate(jobs):
+            done = service.finished(job)
+            assert done.state == "done" and done.result is not None
+            assert done.result["content"] == f"clip {n}"
+        service.no_upload_is_left()
+
+
+def test_the_job_of_a_killed_worker_is_done_by_another(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    with supervised(settings, store) as supervisor:
+        job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+        service.running(job)
+        (pid,) = supervisor.status().pids
+        kill(pid)
+        # Seen by its end, without waiting for heartbeats that fail to come.
+        done = service.finished(job, within_s=15.0)
+        assert done.state == "done" and done.attempts == 2 and done.result is not None
+        assert done.result["pid"] != pid
+        assert supervisor.status().restarts == 1
+        service.no_upload_is_left()
+
+
+def test_a_clip_that_kills_its_workers_fails_and_others_are_done(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store):
+        bad, good = service.submit(do="crash"), service.submit("good")
+        failed = service.finished(bad)
+        assert (failed.state, failed.code, failed.attempts) == ("failed", "crashed", 2)
+        assert service.finished(good).state == "done"
+        service.no_upload_is_left()
+
+
+@pytest.mark.parametrize("how", ["hang", "spin"])
+def test_a_clip_that_hangs_is_stopped(
+    settings: ServiceSettings, store: Store, service: Service, how: str
+) -> None:
+    with supervised(settings, store, job_time_limit_s=1.5) as supervisor:
+        bad, good = service.submit(do=how), service.submit("good")
+        service.running(bad)
+        (pid,) = supervisor.status().pids
+        failed = service.finished(bad)
+        assert (failed.state, failed.code, failed.attempts) == ("failed", "time_limit", 1)
+        assert failed.finished_s is not None and failed.started_s is not None
+        assert failed.finished_s - failed.started_s < 6.0
+        assert not is_alive(pid)
+        assert service.finished(good).state == "done"
+        service.no_upload_is_left()
+
+
+def test_a_clip_that_fills_the_memory_fails(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store, job_memory_bytes=300 * 2**20):
+        small = service.submit(do="memory", bytes=100 * 2**20)
+        large = service.submit(do="memory", bytes=600 * 2**20)
+        good = service.submit("good")
+        assert service.finished(small).state == "done"
+        failed = service.finished(large)
+        assert (failed.state, failed.code, failed.attempts) == ("failed", "memory_limit", 1)
+        assert service.finished(good).state == "done"
+        service.no_upload_is_left()
+
+
+def test_no_path_and_no_trace_in_what_is_said(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store):
+        refused = service.finished(service.submit(do="refuse"))
+        assert (refused.code, refused.text) == ("clip", "no good, see clip")
+        fault = service.finished(service.submit(do="fault"))
+        assert fault.code == "internal" and fault.text is not None
+        weights = service.finished(service.submit(do="weights"))
+        assert weights.code == "weights" and weights.text is not None
+        for word in ("secret", "Traceback", str(settings.data)):
+            assert word not in fault.text and word not in weights.text
+        hidden = service.finished(service.submit(do="hidden_memory"))
+        assert hidden.code == "memory_limit"
+        service.no_upload_is_left()
+
+
+def test_an_upload_that_is_gone_fails(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    gone = service.submit()
+    service.files.delete(gone.file_token)
+    with supervised(settings, store):
+        assert service.finished(gone).code == "upload_missing"
+
+
+def test_a_deleted_job_is_stopped(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store) as supervisor:
+        job = service.submit(do="hang")
+        service.running(job)
+        (pid,) = supervisor.status().pids
+        deleted = service.jobs.delete(job.id)
+        assert deleted is not None
+        service.files.delete(deleted.file_token)
+        until(lambda: not is_alive(pid), 10.0)
+        assert service.finished(service.submit("next")).state == "done"
+
+
+def test_a_job_at_work_when_the_server_stops_is_done_after_the_next_start(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    with supervised(settings, store) as supervisor:
+        job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+        service.running(job)
+        (pid,) = supervisor.status().pids
+    assert not is_alive(pid)
+    assert (service.get(job).state, service.get(job).attempts) == ("queued", 0)
+    with supervised(settings, store):
+        assert service.finished(job).state == "done"
+    service.no_upload_is_left()
+
+
+def test_a_server_that_stops_lets_a_short_job_end(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store) as supervisor:
+        job = service.submit(do="sleep", s=1)
+        waiting = service.submit("waits")
+        service.running(job)
+        supervisor.stop(grace_s=20.0)
+        assert service.get(job).state == "done"
+        assert service.get(waiting).state == "queued"
+
+
+def test_the_workers_of_a_killed_server_end_and_its_jobs_are_done(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    first = server(settings)
+    assert first.stdout is not None
+    (pid,) = map(int, first.stdout.readline().split())
+    job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+    waiting = service.submit("waits")
+    service.running(job)
+    kill(first.pid)
+    until(lambda: not is_alive(pid), 2.0)
+    first.wait()
+    first.stdout.close()
+    assert service.get(job).state == "running"
+    with supervised(settings, store):
+        done = service.finished(job)
+        assert (done.state, done.attempts) == ("done", 2)
+        assert service.finished(waiting).state == "done"
+    service.no_upload_is_left()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(rounds(short=2, full=12)))
+def test_killed_at_random_moments_no_job_is_lost_or_mixed_up(
+    settings: ServiceSettings, store: Store, service: Service, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    jobs: dict[str, Job] = {}
+    for _ in range(rounds(short=2, full=5)):
+        running = server(settings, workers=2)
+        assert running.stdout is not None
+        pids = [int(word) for word in running.stdout.readline().split()]
+        for _ in range(6):
+            content = rng.bytes(8).hex()
+            jobs[content] = service.submit(content, do="sleep", s=float(rng.uniform(0, 0.3)))
+        time.sleep(rng.uniform(0.2, 2.0))
+        if rng.random() < 0.5 and is_alive(pids[0]):
+            kill(pids[0])
+            time.sleep(rng.uniform(0.0, 0.5))
+        kill(running.pid)
+        running.wait()
+        running.stdout.close()
+    with supervised(settings, store, workers=2):
+        ends = {content: service.finished(job) for content, job in jobs.items()}
+    for content, end in ends.items():
+        if end.state == "done":
+            assert end.result is not None and end.result["content"] == content
+        else:
+            assert (end.code, end.attempts) == ("crashed", 2)
+    assert sum(end.state == "done" for end in ends.values()) >= len(ends) / 2
+    # A worker that was killed between its result and the upload's end leaves a file behind.
+    service.files.sweep(service.jobs.file_tokens, older_than_s=-1.0)
+    service.no_upload_is_left()
+
+
+def test_orphans_are_swept_and_what_is_needed_stays(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    orphan, _, file = service.files.create()
+    file.close()
+    stale = time.time() - 3600
+    os.utime(service.files.path(orphan), (stale, stale))
+    needed = service.submit(do="sleep", s=2)
+    assert needed.file_token is not None
+    os.utime(service.files.path(needed.file_token), (stale, stale))
+    arriving, _, open_file = service.files.create()
+    os.utime(service.files.path(arriving), (stale, stale))
+    with open_file, supervised(settings, store):
+        until(lambda: not service.files.path(orphan).exists())
+        assert service.files.path(arriving).exists()
+        assert service.finished(needed).state == "done"
+
+
+def test_workers_that_do_not_start_are_tried_again_ever_more_slowly(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with Supervisor(settings, store, work="service_work:absent") as supervisor:
+        time.sleep(4.0)
+        assert 1 <= supervisor.status().restarts <= 6
+    job = service.submit()
+    assert service.get(job).state == "queued"
+
+
+def test_the_supervisor_outlives_an_outage_of_its_database(tmp_path: Path, postgres: str) -> None:
+    import psycopg
+
+    url = postgres_database(postgres, "outage")
+    settings = ServiceSettings(tmp_path / "data", database_url=url)
+
+    store = open_store(settings)
+    service = Service(settings, store)
+    with supervised(settings, store):
+        job = service.submit(do="sleep", s=3)
+        service.running(job)
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            # Every connection is cut, and for a while no new one is let in.
+            connection.execute('ALTER DATABASE "outage" ALLOW_CONNECTIONS false')
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'outage'"
+            )
+            time.sleep(4.0)
+            connection.execute('ALTER DATABASE "outage" ALLOW_CONNECTIONS true')
+        assert service.finished(job).state == "done"
+        assert service.finished(service.submit("after")).state == "done"
+    store.close()

@@ -1,0 +1,95 @@
+"""What a user may say beside the clip."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pallor.anemia.person import Person
+from pallor.errors import UsageError
+from pallor.service.jobs.anemia_group import anemia_of
+from pallor.service.jobs.options import EstimateOptions
+from pallor.service.jobs.orders import WorkerOrders
+from pallor.service.settings import ServiceSettings
+
+
+def test_a_form_gives_text() -> None:
+    options = EstimateOptions.from_dict(
+        {"sex": "female", "age_years": "31.5", "altitude_m": "", "pregnancy": "second trimester"}
+    )
+    assert options == EstimateOptions(sex="female", age_years=31.5, pregnancy="second trimester")
+    assert EstimateOptions.from_dict(options.as_dict()) == options
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"sex": "f"}, "sex"),
+        ({"age_years": "-1"}, "age_years"),
+        ({"age_years": "nan"}, "age_years"),
+        ({"age_years": 10**400}, "age_years"),
+        ({"age_years": True}, "age_years"),
+        ({"age_years": "9" * 100_000}, "age_years"),
+        ({"altitude_m": math.inf}, "altitude_m"),
+        ({"coverage": 1}, "coverage"),
+        ({"coverage": 0}, "coverage"),
+        ({"model": "a\x00b"}, "model"),
+        ({"model": ["a"]}, "model"),
+        ({"pregnancy": "perhaps"}, "pregnancy"),
+        ({"smoking": "like a chimney"}, "smoking"),
+        ({"sexe": "female"}, "sexe"),
+    ],
+)
+def test_what_makes_no_sense_is_named(values: dict[str, object], named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        EstimateOptions.from_dict(values)
+    assert named in caught.value.text and len(caught.value.text) < 300
+
+
+_ANY = st.one_of(
+    st.none(), st.text(), st.floats(), st.integers(), st.booleans(), st.lists(st.integers())
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from([*EstimateOptions.__dataclass_fields__, "x"]), _ANY))
+def test_whatever_comes_is_taken_or_refused(values: dict[str, object]) -> None:
+    try:
+        options = EstimateOptions.from_dict(values)
+    except UsageError:
+        return
+    assert EstimateOptions.from_dict(json.loads(json.dumps(options.as_dict()))) == options
+
+
+def test_an_open_trimester() -> None:
+    pregnant = Person("female", 30, "yes")
+    clear = anemia_of(pregnant, 12.5, 9.9, None)
+    assert clear["severity"] == "none" and clear["group"] is None
+    assert clear["unknown"]["code"] == "trimester_unknown" and clear["limits_g_dl"] is None
+
+
+def test_limits_include_altitude_and_smoking() -> None:
+    found = anemia_of(Person("male", 40, None, 2600, "yes"), 13.0, 10.0, 16.0)
+    # 18 g/L for 2500 to 2999 m, 3 g/L for a smoker.
+    assert found["adjustment_g_dl"] == pytest.approx(2.1)
+    assert found["limits_g_dl"]["mild_below"] == pytest.approx(15.1)
+    severities = [found[k] for k in ("severity", "severity_at_low", "severity_at_high")]
+    assert severities == ["moderate", "severe", "none"]
+    beyond = anemia_of(Person("male", 40, None, 6000.0), 13.0, None, None)
+    assert beyond["unknown"]["code"] == "altitude_outside_table" and beyond["severity"] is None
+
+
+def test_orders_survive_the_pipe() -> None:
+    service = ServiceSettings(
+        Path("d"), "postgresql://u:p@h/n", (Path("a"), Path("b")), face_model=Path("f")
+    )
+    for given_settings in (service, ServiceSettings(Path("d"))):
+        orders = WorkerOrders("id", "m:f", replace(given_settings, workers=3))
+        line = orders.to_json()
+        assert "\n" not in line and WorkerOrders.from_json(line) == orders
