@@ -33,7 +33,7 @@ MAX_STRAYING = 0.05
 """Distance from it that is followed without another look: most of what a small picture of the
 face can tell, and little enough for a turn of the head not to matter."""
 
-RECHECK_INTERVAL_S = 2.0
+RECHECK_INTERVAL_S = 3.0
 """How often the whole picture is searched although a face is tracked."""
 
 MAX_TRACK_GAP_S = 1.0
