@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import hostile_uploads
 from long_tests import rounds
 from served import Served, finished, no_inner_details, pallor, serve, succeed
 
@@ -374,14 +375,14 @@ def fingerprint(state: dict) -> tuple[object, ...]:
     )
 
 
-def add_keys(data: Path, count: int) -> list[str]:
+def add_keys(data: Path, count: int, name: str = "client") -> list[str]:
     from pallor.service.settings import ServiceSettings
     from pallor.service.store.engine import open_store
     from pallor.service.store.keys import KeyStore
 
     store = open_store(ServiceSettings(data=data))
     try:
-        return [KeyStore(store).add(f"client {n}", "measure") for n in range(count)]
+        return [KeyStore(store).add(f"{name} {n}", "measure") for n in range(count)]
     finally:
         store.close()
 
@@ -545,3 +546,51 @@ def test_after_kill_9_of_the_server_every_clip_is_finished(made: Made, tmp_path:
             state = finished(client, estimate_id)
             assert state["state"] == "done", state
         assert server.uploads() == []
+
+
+@pytest.mark.long
+def test_no_broken_upload_brings_the_service_down_or_stays(served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    corpus = hostile_uploads.generate()
+    chosen = corpus[:: rounds(8, 1)]
+    secrets = add_keys(server.data, 20, "hostile")
+    clients = [server.client(secret) for secret in secrets]
+    waiting: dict[str, tuple[httpx.Client, hostile_uploads.Upload]] = {}
+    refused = 0
+    for number, case in enumerate(chosen):
+        client = clients[number % len(clients)]
+        file = (case.filename, case.content, "video/mp4")
+        answer = client.post("/v1/estimates", files={"file": file})
+        no_inner_details(answer.text, server.data)
+        if answer.status_code == 202:
+            waiting[answer.json()["id"]] = (client, case)
+            continue
+        refused += 1
+        assert answer.status_code in {400, 413, 415, 422}, (case.name, answer.text)
+        assert answer.json()["error"]["text"], case.name
+    outcomes = dict.fromkeys(("failed", "unusable", "usable"), 0)
+    for estimate_id, (client, case) in waiting.items():
+        state = finished(client, estimate_id, 600)
+        no_inner_details(json.dumps(state), server.data)
+        usable = state["state"] == "done" and state["result"]["usable"]
+        assert not (usable and case.hopeless), case.name
+        if state["state"] == "failed":
+            # A fault of ours would say internal, or crashed: a broken clip must not get so far.
+            assert state["code"] not in {"internal", "crashed"}, (case.name, state)
+            assert state["text"], case.name
+        elif not usable:
+            assert state["result"]["hemoglobin_g_dl"] is None, case.name
+            assert state["result"]["reasons"], case.name
+        outcomes[state["state"] if state["state"] == "failed" else _usable(usable)] += 1
+    for client in clients:
+        client.close()
+    print(f"{len(chosen)} broken uploads: {refused} refused, {outcomes}")  # noqa: T201
+    assert refused > 0
+    assert outcomes["unusable"] > 0
+    assert server.uploads() == []
+    with server.client(keys.admin) as client:
+        assert client.get("/readyz").json()["ready"] is True
+
+
+def _usable(usable: bool) -> str:
+    return "usable" if usable else "unusable"
