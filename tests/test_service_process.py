@@ -600,3 +600,23 @@ def test_no_broken_upload_brings_the_service_down_or_stays(served: tuple[Served,
 
 def _usable(usable: bool) -> str:
     return "usable" if usable else "unusable"
+
+
+def test_the_address_is_the_proxys_word_only_behind_a_proxy(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    key = succeed("keys", "add", "me", "--data", data).strip()
+
+    def statuses(server: Served, *addresses: str) -> list[int]:
+        with server.client("wrong") as client:
+            return [
+                client.get("/v1/models", headers={"X-Forwarded-For": address}).status_code
+                for address in addresses
+            ]
+
+    with serve(data, "--behind-proxy") as server:
+        assert statuses(server, *["192.0.2.1"] * 11) == [401] * 10 + [429]
+        assert statuses(server, "192.0.2.2") == [401]
+    with serve(data) as server:
+        assert statuses(server, *(f"192.0.2.{n}" for n in range(11))) == [401] * 10 + [429]
+        with server.client(key) as client:
+            assert client.get("/v1/models").status_code == 200
