@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pallor.errors import ClipError
+from pallor.errors import ClipError, WeightsError
 from pallor.service.settings import ServiceSettings
 
 Progress = Callable[[str, float], None]
@@ -44,6 +44,14 @@ def _work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[st
         os.kill(os.getpid(), signal.SIGSEGV)
     elif what == "memory":
         np.ones(int(options["bytes"]), dtype=np.uint8)
+    elif what == "hidden_memory":
+        # As OpenCV says it, and as a reader that takes it for a damaged file passes it on.
+        try:
+            raise RuntimeError("(-4:Insufficient memory) Failed to allocate 9366864 bytes")
+        except RuntimeError as error:
+            raise ClipError("the clip is damaged") from error
+    elif what == "weights":
+        raise WeightsError(f"{path.parent}/secret.onnx: absent")
     elif what == "refuse":
         raise ClipError(f"{path}: no good, see {path}")
     elif what == "fault":

@@ -21,7 +21,18 @@ def pallor(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "check", "simulate", "cohort", "extract", "evaluate", "train", "predict", "features"],
+    [
+        "demo",
+        "check",
+        "simulate",
+        "cohort",
+        "extract",
+        "evaluate",
+        "train",
+        "predict",
+        "features",
+        "serve",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     run = pallor(command, "--help")
@@ -66,6 +77,7 @@ def test_what_only_fhir_says_is_refused_elsewhere(options: list[str], says: str)
         (["train", "nowhere"], "nowhere"),
         (["predict", "nowhere.pallor", "x.mp4"], "nowhere.pallor"),
         (["cohort", "cp-anemic", "nowhere"], "nowhere"),
+        (["serve", "--model", "nowhere.pallor", "--data", "nowhere"], "nowhere.pallor"),
     ],
 )
 def test_what_is_absent_is_named_in_one_line(arguments: list[str], says: str) -> None:

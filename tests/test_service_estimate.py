@@ -205,3 +205,24 @@ def test_through_a_worker(small_model: SmallModel, tmp_path: Path, work: Work) -
         assert failed.text is not None and str(tmp_path) not in failed.text
     assert list(settings.uploads.iterdir()) == []
     store.close()
+
+
+@pytest.mark.parametrize("mebibytes", [12, 28])
+def test_a_real_clip_without_memory_says_so(
+    small_model: SmallModel, tmp_path: Path, mebibytes: int
+) -> None:
+    settings = ServiceSettings(
+        tmp_path / "data", models=(small_model.model,), job_memory_bytes=mebibytes * 2**20
+    )
+    store, files = open_store(settings), FileStore(settings.uploads)
+    jobs = JobStore(store)
+    token, path, file = files.create()
+    with file:
+        shutil.copyfile(small_model.clip, path)
+    with Supervisor(settings, store):
+        found, _ = _finished(jobs, jobs.create("estimate", token, WOMAN))
+    # Where a library ends the process instead of saying so, two workers are lost.
+    assert found.state == "failed"
+    assert found.code in ("memory_limit", "crashed"), (found.code, found.text)
+    assert list(settings.uploads.iterdir()) == []
+    store.close()

@@ -181,11 +181,12 @@ def test_no_path_and_no_trace_in_what_is_said(
         assert (refused.code, refused.text) == ("clip", "no good, see clip")
         fault = service.finished(service.submit(do="fault"))
         assert fault.code == "internal" and fault.text is not None
+        weights = service.finished(service.submit(do="weights"))
+        assert weights.code == "weights" and weights.text is not None
         for word in ("secret", "Traceback", str(settings.data)):
-            assert word not in fault.text
-        gone = service.submit()
-        service.files.delete(gone.file_token)
-        assert service.finished(gone).code in ("upload_missing", None)
+            assert word not in fault.text and word not in weights.text
+        hidden = service.finished(service.submit(do="hidden_memory"))
+        assert hidden.code == "memory_limit"
         service.no_upload_is_left()
 
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import hostile_uploads
 from long_tests import rounds
 from served import Served, finished, no_inner_details, pallor, serve, succeed
 
@@ -164,6 +170,22 @@ def test_an_unusable_clip_is_done_without_a_number_but_with_reasons(
     assert server.uploads() == []
 
 
+def test_a_clip_that_is_deleted_while_it_is_read_is_no_fault(
+    made: Made, served: tuple[Served, Keys]
+) -> None:
+    server, keys = served
+    with server.client(keys.admin) as client:
+        for _ in range(5):
+            address = f"/v1/estimates/{upload(client, made.clips[0])['id']}"
+            until = time.monotonic() + 60
+            while client.get(address).json()["state"] == "queued" and time.monotonic() < until:
+                time.sleep(0.02)
+            assert client.delete(address).status_code == 204
+            assert client.get(address).status_code == 404
+    # That no trace is in the log is looked at when the server has ended.
+    assert server.uploads() == []
+
+
 def test_a_result_is_for_the_key_that_made_it(made: Made, served: tuple[Served, Keys]) -> None:
     server, keys = served
     with server.client(keys.measure) as mine, server.client(keys.other) as other:
@@ -205,6 +227,7 @@ def test_roles_and_metrics(served: tuple[Served, Keys]) -> None:
         text = client.get("/metrics").text
         assert 'pallor_jobs{state="queued"}' in text
         assert 'route="/v1/models"' in text
+        assert "pallor_workers 2.0" in text
 
 
 def test_a_revoked_key_ends_at_once_also_in_open_sessions(served: tuple[Served, Keys]) -> None:
@@ -353,14 +376,14 @@ def fingerprint(state: dict) -> tuple[object, ...]:
     )
 
 
-def add_keys(data: Path, count: int) -> list[str]:
+def add_keys(data: Path, count: int, name: str = "client") -> list[str]:
     from pallor.service.settings import ServiceSettings
     from pallor.service.store.engine import open_store
     from pallor.service.store.keys import KeyStore
 
     store = open_store(ServiceSettings(data=data))
     try:
-        return [KeyStore(store).add(f"client {n}", "measure") for n in range(count)]
+        return [KeyStore(store).add(f"{name} {n}", "measure") for n in range(count)]
     finally:
         store.close()
 
@@ -453,3 +476,127 @@ def test_beyond_loopback_it_wants_tls_and_a_key(tmp_path: Path, options: tuple[s
     assert "Traceback" not in run.stderr
     run = pallor("serve", *data, "--behind-proxy")
     assert run.returncode == 2, "a proxy brings others to loopback"
+
+
+def test_tls_beyond_loopback(tmp_path: Path) -> None:
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is needed to make a certificate for the test server")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
+         "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    secret = succeed("keys", "add", "me", "--data", tmp_path / "data").strip()
+    tls = ("--tls-cert", certificate, "--tls-key", key, "--host", "0.0.0.0")  # noqa: S104
+    with serve(tmp_path / "data", *tls) as server:
+        url = server.url.replace("0.0.0.0", "localhost")  # noqa: S104
+        context = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=url, verify=context) as client:
+            assert client.get("/v1/models").status_code == 401
+            signed = client.post("/v1/session", json={"key": secret})
+            assert signed.status_code == 200
+            assert signed.headers["set-cookie"].startswith("__Host-pallor=")
+            assert "Secure" in signed.headers["set-cookie"]
+            assert signed.headers["strict-transport-security"].startswith("max-age=")
+            assert client.get("/v1/models").status_code == 200
+
+
+def test_pages_ask_strangers_for_a_key(made: Made, served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    with server.client() as browser:
+        for path in ("/", "/models", "/result/" + "a" * 32):
+            answer = browser.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert 'name="key"' in browser.get("/sign-in").text
+        wrong = browser.post("/sign-in?lang=tr", data={"key": "wrong"})
+        assert wrong.status_code == 401
+        assert 'role="alert"' in wrong.text
+        right = browser.post("/sign-in?lang=tr", data={"key": keys.measure})
+        assert (right.status_code, right.headers["location"]) == (303, "/?lang=tr")
+        token = browser.get("/v1/session").json()["csrf_token"]
+        for path in ("/", "/models"):
+            page = browser.get(path)
+            assert page.status_code == 200
+            assert "SIMULATED" in page.text
+            assert token in page.text
+            assert "<script>" not in page.text
+            assert "style=" not in page.text
+            assert page.headers["cache-control"] == "no-store"
+        browser.headers["X-CSRF-Token"] = token
+        created = upload(browser, made.clips[0], sex="male", age_years=40)
+        finished(browser, created["id"])
+        page = browser.get(f"/result/{created['id']}")
+        assert page.status_code == 200
+        assert "<svg" in page.text
+        no_inner_details(page.text, server.data)
+        with server.client() as stranger:
+            stranger.post("/sign-in", data={"key": keys.other})
+            assert stranger.get(f"/result/{created['id']}").status_code == 404
+
+
+def test_after_kill_9_of_the_server_every_clip_is_finished(made: Made, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serve(data, "--model", made.model) as server, server.client() as client:
+        ids = [upload(client, clip)["id"] for clip in made.clips]
+        os.kill(server.pid, signal.SIGKILL)
+    assert len(server.uploads()) >= 1, "killed too late to tell anything"
+    with serve(data, "--model", made.model) as server, server.client() as client:
+        for estimate_id in ids:
+            state = finished(client, estimate_id)
+            assert state["state"] == "done", state
+        assert server.uploads() == []
+
+
+@pytest.mark.long
+def test_no_broken_upload_brings_the_service_down_or_stays(served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    corpus = hostile_uploads.generate()
+    chosen = corpus[:: rounds(8, 1)]
+    secrets = add_keys(server.data, 20, "hostile")
+    clients = [server.client(secret) for secret in secrets]
+    waiting: dict[str, tuple[httpx.Client, hostile_uploads.Upload]] = {}
+    refused = 0
+    for number, case in enumerate(chosen):
+        client = clients[number % len(clients)]
+        file = (case.filename, case.content, "video/mp4")
+        answer = client.post("/v1/estimates", files={"file": file})
+        while answer.status_code == 503:
+            # The queue is full, as it may be.
+            assert answer.json()["error"]["code"] == "busy"
+            time.sleep(0.5)
+            answer = client.post("/v1/estimates", files={"file": file})
+        no_inner_details(answer.text, server.data)
+        if answer.status_code == 202:
+            waiting[answer.json()["id"]] = (client, case)
+            continue
+        refused += 1
+        assert answer.status_code in {400, 413, 415, 422}, (case.name, answer.text)
+        assert answer.json()["error"]["text"], case.name
+    outcomes = dict.fromkeys(("failed", "unusable", "usable"), 0)
+    for estimate_id, (client, case) in waiting.items():
+        state = finished(client, estimate_id, 600)
+        no_inner_details(json.dumps(state), server.data)
+        usable = state["state"] == "done" and state["result"]["usable"]
+        assert not (usable and case.hopeless), case.name
+        if state["state"] == "failed":
+            # A fault of ours would say internal, or crashed: a broken clip must not get so far.
+            assert state["code"] not in {"internal", "crashed"}, (case.name, state)
+            assert state["text"], case.name
+        elif not usable:
+            assert state["result"]["hemoglobin_g_dl"] is None, case.name
+            assert state["result"]["reasons"], case.name
+        outcomes[state["state"] if state["state"] == "failed" else _usable(usable)] += 1
+    for client in clients:
+        client.close()
+    print(f"{len(chosen)} broken uploads: {refused} refused, {outcomes}")  # noqa: T201
+    assert refused > 0
+    assert outcomes["unusable"] > 0
+    assert server.uploads() == []
+    with server.client(keys.admin) as client:
+        assert client.get("/readyz").json()["ready"] is True
+
+
+def _usable(usable: bool) -> str:
+    return "usable" if usable else "unusable"

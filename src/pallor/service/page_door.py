@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from pallor.service.answers import answer_to
 from pallor.service.api.representation import as_json
 from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsError
+from pallor.service.security.guard import address_of
 from pallor.service.security.origin import refuse_cross_site
 from pallor.service.security.sessions import set_cookie
 from pallor.service.uploads import read_body
@@ -91,8 +92,8 @@ class PageDoor:
         request = Request(scope)
         try:
             principal = await self.guard.who(request)
-            if principal is not None:
-                self.guard.limiter.take("general", principal.name)
+            who = "" if principal is None else f"{principal.name} "
+            self.guard.limiter.take("general", who + address_of(request))
         except RefusalError as error:
             await answer_to(error)(scope, receive, send)
             return

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pallor.errors import FaceLostError, NoFaceError, PallorError
+from pallor.errors import FaceLostError, NoFaceError, PallorError, WeightsError
 from pallor.service.errors import ModelUnknownError
 from pallor.service.jobs.anemia_group import anemia_of
 from pallor.service.jobs.model_card import model_card
@@ -38,16 +39,11 @@ def prepare(settings: ServiceSettings) -> Work:
     ModelFileError
         If a model cannot be loaded.
     """
-    from pallor.features.registry import load_modalities
     from pallor.models.bundle import load_model
-    from pallor.models.networks import settings_of
-    from pallor.video import recorder  # noqa: F401 - imported before memory is limited
 
     models = [(load_model(path), path) for path in settings.models]
     for model, _ in models:
-        names = [name for name in model.modalities if name != "demographics"]
-        if names:
-            load_modalities(names, settings_of(model.metadata, None, {}))
+        _warm_up(model, settings.face_model)
 
     def work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         chosen = EstimateOptions.from_dict(options)
@@ -63,6 +59,37 @@ def prepare(settings: ServiceSettings) -> Work:
         )
 
     return work
+
+
+def _warm_up(model: Model, face_model: Path | None) -> None:
+    """Load what the first job would load.
+
+    Libraries and networks belong to the worker: they count against the memory of no job, and
+    no clip waits for them.
+    """
+    import av.subtitles
+    import av.video  # noqa: F401
+    import crepes  # noqa: F401
+    import cv2  # noqa: F401
+    import numpy as np
+    import pandas as pd
+
+    from pallor.features import heart_rate, quality  # noqa: F401
+    from pallor.features.registry import load_modalities
+    from pallor.models.networks import check_networks, settings_of
+    from pallor.video import recorder  # noqa: F401
+    from pallor.video.face import FaceLandmarker
+
+    names = [name for name in model.modalities if name != "demographics"]
+    # What is absent fails the jobs that need it, each with its reason; others are done.
+    with contextlib.suppress(WeightsError):
+        FaceLandmarker(face_model).detect(np.zeros((128, 128, 3), dtype=np.uint8))
+        if names:
+            features = settings_of(model.metadata, None, {})
+            load_modalities(names, features)
+            check_networks(model.metadata, names, features)
+    row = np.zeros((1, len(model.feature_names)), dtype=np.float32)
+    model.estimator.predict(pd.DataFrame(row, columns=list(model.feature_names)))
 
 
 def choose_model(models: list[tuple[Model, Path]], asked: str | None) -> tuple[Model, Path]:

@@ -8,9 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
 SPARE_CPU_S = 30
+SPARE_MEMORY_BYTES = 64 * 2**20
 
 
 def settle() -> None:
@@ -39,8 +41,34 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
+@dataclass(frozen=True)
+class MemoryLimit:
+    """What a job was held to.
+
+    Attributes
+    ----------
+    limit_bytes
+        Largest address space of the process; None where there was no limit.
+    spare_bytes
+        A peak that came this close to it has met it: what failed was larger than the rest.
+    """
+
+    limit_bytes: int | None
+    spare_bytes: int = 0
+
+    def was_met(self) -> bool:
+        """Tell whether the process came so close to the limit that something was refused.
+
+        Not every library says so: to a decoder that gets no thread a clip has no frames.
+        """
+        peak = _peak_address_space()
+        if self.limit_bytes is None or peak is None:
+            return False
+        return peak > self.limit_bytes - self.spare_bytes
+
+
 @contextlib.contextmanager
-def limited(memory_bytes: int, time_s: float) -> Iterator[None]:
+def limited(memory_bytes: int, time_s: float) -> Iterator[MemoryLimit]:
     """Hold what is done inside to memory and processor time.
 
     Parameters
@@ -53,7 +81,7 @@ def limited(memory_bytes: int, time_s: float) -> Iterator[None]:
         time is bounded by what that allows, in case there is no supervisor any more.
     """
     if sys.platform == "win32":
-        yield
+        yield MemoryLimit(None)
         return
     import resource
 
@@ -62,11 +90,15 @@ def limited(memory_bytes: int, time_s: float) -> Iterator[None]:
     cores = os.cpu_count() or 1
     seconds = int(usage.ru_utime + usage.ru_stime + time_s * cores) + SPARE_CPU_S
     held = _address_space()
+    limit = MemoryLimit(None)
     if held is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (_lower(held + memory_bytes, memory[1]), memory[1]))
+        limit = MemoryLimit(
+            _lower(held + memory_bytes, memory[1]), min(memory_bytes // 2, SPARE_MEMORY_BYTES)
+        )
+        resource.setrlimit(resource.RLIMIT_AS, (limit.limit_bytes or -1, memory[1]))
     resource.setrlimit(resource.RLIMIT_CPU, (_lower(seconds, cpu[1]), cpu[1]))
     try:
-        yield
+        yield limit
     finally:
         resource.setrlimit(resource.RLIMIT_AS, memory)
         resource.setrlimit(resource.RLIMIT_CPU, cpu)
@@ -84,3 +116,15 @@ def _address_space() -> int | None:
             return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return None
+
+
+def _peak_address_space() -> int | None:
+    """Return the largest address space that the process had, bytes; None where not told."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            for line in file:
+                if line.startswith("VmPeak:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None

@@ -16,17 +16,13 @@ import traceback
 from collections.abc import Callable
 from typing import BinaryIO, TypeVar
 
-from pallor.errors import PallorError
-from pallor.service.errors import (
-    JobFileMissingError,
-    JobInternalError,
-    JobMemoryError,
-    StoreError,
-)
+from pallor.errors import ClipError, PallorError, UsageError
+from pallor.service.errors import JobFileMissingError, JobMemoryError, StoreError
 from pallor.service.files import FileStore
-from pallor.service.jobs.estimate_job import Work, without_path
-from pallor.service.jobs.limits import die_with_parent, limited, settle
+from pallor.service.jobs.estimate_job import Work
+from pallor.service.jobs.limits import MemoryLimit, die_with_parent, limited, settle
 from pallor.service.jobs.orders import WorkerOrders
+from pallor.service.jobs.said import said_of
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import connect
 from pallor.service.store.jobs import Job, JobStore
@@ -101,20 +97,8 @@ class Worker:
         with _Heart(self._jobs, job.id, self._id):
             try:
                 result = self._result(job)
-            except MemoryError:
-                error = JobMemoryError(
-                    "the clip needs more memory than a job may use: record a shorter one, or at "
-                    "a lower resolution"
-                )
             except PallorError as raised:
                 error = raised
-            except Exception:  # noqa: BLE001 - whatever it is, the job must not be lost
-                # The user must not learn what only the operator may know.
-                _log(traceback.format_exc())
-                error = JobInternalError(
-                    "the clip could not be processed: this is a fault of the service; tell its "
-                    "operator the id of the job"
-                )
         if error is None:
             mine = _again(lambda: self._jobs.finish(job.id, result or {}, worker_id=self._id))
         else:
@@ -126,15 +110,31 @@ class Worker:
         return not isinstance(error, JobMemoryError)
 
     def _result(self, job: Job) -> dict[str, object]:
+        """Return the result of a job.
+
+        Raises
+        ------
+        PallorError
+            Its text may be seen by anybody.
+        """
         path = None if job.file_token is None else self._files.path(job.file_token)
         if path is None or not path.is_file():
             raise JobFileMissingError("the uploaded clip is no longer there: upload it again")
         reporter = _Reporter(self._jobs, job.id, self._id)
+        memory = MemoryLimit(None)
         try:
-            with limited(self._settings.job_memory_bytes, self._settings.job_time_limit_s):
+            with limited(
+                self._settings.job_memory_bytes, self._settings.job_time_limit_s
+            ) as memory:
                 return self._work(path, job.options, reporter)
-        except PallorError as error:
-            raise without_path(error, path) from error
+        except Exception as error:
+            if isinstance(error, FileNotFoundError) and not path.exists():
+                # Whoever uploaded it deleted the job meanwhile: no fault that a log should show.
+                raise JobFileMissingError("the uploaded clip was deleted") from error
+            said = said_of(error, path, no_memory=memory.was_met())
+            if not isinstance(error, ClipError | UsageError):
+                _log(f"job {job.id}: {said.code}\n{traceback.format_exc()}")
+            raise said from error
 
 
 class _Reporter:
@@ -174,7 +174,7 @@ class _Heart:
         while not self._over.wait(HEARTBEAT_S):
             try:
                 mine = self._jobs.heartbeat(self._job_id, self._worker_id)
-            except (StoreError, MemoryError):
+            except Exception:  # noqa: BLE001, S112 - the next beat may get through
                 continue
             if not mine and not self._over.is_set():
                 # Deleted by its owner, or given to another: nobody wants what comes out.

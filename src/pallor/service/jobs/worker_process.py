@@ -43,6 +43,8 @@ class WorkerProcess:
         self.started_s = time.monotonic()
         threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads))}
+        # Each arena of the C library reserves 64 MiB of the address space that is limited.
+        environment.setdefault("MALLOC_ARENA_MAX", "2")
         # The same modules as here, but never those that happen to lie in the current folder.
         environment["PYTHONPATH"] = os.pathsep.join(folder for folder in sys.path if folder)
         self._process = subprocess.Popen(

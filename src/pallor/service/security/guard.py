@@ -119,6 +119,7 @@ class Guard:
         """
         principal = await self.who(request)
         if principal is None:
+            self.limiter.take(rate, address_of(request))
             raise NoKeyError(NO_KEY)
         self.limiter.take(rate, f"{principal.name} {address_of(request)}")
         if not principal.allowed(roles):

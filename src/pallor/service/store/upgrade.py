@@ -31,7 +31,7 @@ def upgrade(url: str) -> None:
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 
-    from pallor.service.store.engine import make_engine
+    from pallor.service.store.connections import make_engine
 
     engine = make_engine(url)
     config = Config()
