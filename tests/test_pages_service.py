@@ -43,7 +43,7 @@ def page(chromium, service):
         base_url=served.url, permissions=["camera"], locale="en-US",
         viewport={"width": 390, "height": 844},
     )  # fmt: skip
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(40_000)
     complaints = []
     page = context.new_page()
     page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
