@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +31,21 @@ def write_film(path: Path, seconds: float = 2.5) -> Path:
             picture[:, 40:280] = frame
             file.write(b"FRAME\n")
             file.write(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420).tobytes())
+    return path
+
+
+def film_of(clip: Path, path: Path) -> Path:
+    """Write a clip as YUV4MPEG2 for the fake camera."""
+    with av.open(str(clip)) as container, path.open("wb") as file:
+        video = container.streams.video[0]
+        rate = video.average_rate
+        file.write(
+            f"YUV4MPEG2 W{video.width} H{video.height} F{rate.numerator}:{rate.denominator} Ip "
+            "A1:1 C420jpeg\n".encode()
+        )
+        for frame in container.decode(video):
+            file.write(b"FRAME\n")
+            file.write(frame.to_ndarray(format="yuv420p").tobytes())
     return path
 
 

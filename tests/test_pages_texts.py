@@ -11,6 +11,9 @@ from pallor import errors
 from pallor.anemia import GROUPS, Severity
 from pallor.anemia.table import _ASSUMED
 from pallor.errors import PallorError
+from pallor.service import errors as service_errors
+from pallor.service import refusals
+from pallor.service.jobs import estimate_job
 from pallor.service.pages.language import CATALOGS, choose, languages, texts
 
 PAGES = CATALOGS.parent
@@ -139,6 +142,19 @@ def test_numbers_are_written_as_the_language_does():
     assert texts("tr").number(12.34, 1) == "12,3"
     assert texts("en").percent(0.9) == "90 %"
     assert texts("tr").percent(0.985, 1) == "%98,5"
+
+
+def codes_of(module):
+    return {
+        kind.code for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, PallorError)
+    }  # fmt: skip
+
+
+def test_codes_and_stages_are_those_of_the_service():
+    assert codes_of(service_errors) >= SERVICE_FAILURES
+    assert codes_of(refusals) >= SERVICE_REFUSALS
+    assert set(estimate_job._SPAN) == BY_CODE["stage"] - {"queued"}
 
 
 def test_an_unknown_key_is_an_error():

@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import hostile_uploads
 from long_tests import rounds
 from served import Served, finished, no_inner_details, pallor, serve, succeed
 
@@ -226,6 +227,7 @@ def test_roles_and_metrics(served: tuple[Served, Keys]) -> None:
         text = client.get("/metrics").text
         assert 'pallor_jobs{state="queued"}' in text
         assert 'route="/v1/models"' in text
+        assert "pallor_workers 2.0" in text
 
 
 def test_a_revoked_key_ends_at_once_also_in_open_sessions(served: tuple[Served, Keys]) -> None:
@@ -374,14 +376,14 @@ def fingerprint(state: dict) -> tuple[object, ...]:
     )
 
 
-def add_keys(data: Path, count: int) -> list[str]:
+def add_keys(data: Path, count: int, name: str = "client") -> list[str]:
     from pallor.service.settings import ServiceSettings
     from pallor.service.store.engine import open_store
     from pallor.service.store.keys import KeyStore
 
     store = open_store(ServiceSettings(data=data))
     try:
-        return [KeyStore(store).add(f"client {n}", "measure") for n in range(count)]
+        return [KeyStore(store).add(f"{name} {n}", "measure") for n in range(count)]
     finally:
         store.close()
 
@@ -545,3 +547,76 @@ def test_after_kill_9_of_the_server_every_clip_is_finished(made: Made, tmp_path:
             state = finished(client, estimate_id)
             assert state["state"] == "done", state
         assert server.uploads() == []
+
+
+@pytest.mark.long
+def test_no_broken_upload_brings_the_service_down_or_stays(served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    corpus = hostile_uploads.generate()
+    chosen = corpus[:: rounds(8, 1)]
+    secrets = add_keys(server.data, 20, "hostile")
+    clients = [server.client(secret) for secret in secrets]
+    waiting: dict[str, tuple[httpx.Client, hostile_uploads.Upload]] = {}
+    refused = 0
+    for number, case in enumerate(chosen):
+        client = clients[number % len(clients)]
+        file = (case.filename, case.content, "video/mp4")
+        answer = client.post("/v1/estimates", files={"file": file})
+        while answer.status_code == 503:
+            # The queue is full, as it may be.
+            assert answer.json()["error"]["code"] == "busy"
+            time.sleep(0.5)
+            answer = client.post("/v1/estimates", files={"file": file})
+        no_inner_details(answer.text, server.data)
+        if answer.status_code == 202:
+            waiting[answer.json()["id"]] = (client, case)
+            continue
+        refused += 1
+        assert answer.status_code in {400, 413, 415, 422}, (case.name, answer.text)
+        assert answer.json()["error"]["text"], case.name
+    outcomes = dict.fromkeys(("failed", "unusable", "usable"), 0)
+    for estimate_id, (client, case) in waiting.items():
+        state = finished(client, estimate_id, 600)
+        no_inner_details(json.dumps(state), server.data)
+        usable = state["state"] == "done" and state["result"]["usable"]
+        assert not (usable and case.hopeless), case.name
+        if state["state"] == "failed":
+            # A fault of ours would say internal, or crashed: a broken clip must not get so far.
+            assert state["code"] not in {"internal", "crashed"}, (case.name, state)
+            assert state["text"], case.name
+        elif not usable:
+            assert state["result"]["hemoglobin_g_dl"] is None, case.name
+            assert state["result"]["reasons"], case.name
+        outcomes[state["state"] if state["state"] == "failed" else _usable(usable)] += 1
+    for client in clients:
+        client.close()
+    print(f"{len(chosen)} broken uploads: {refused} refused, {outcomes}")  # noqa: T201
+    assert refused > 0
+    assert outcomes["unusable"] > 0
+    assert server.uploads() == []
+    with server.client(keys.admin) as client:
+        assert client.get("/readyz").json()["ready"] is True
+
+
+def _usable(usable: bool) -> str:
+    return "usable" if usable else "unusable"
+
+
+def test_the_address_is_the_proxys_word_only_behind_a_proxy(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    key = succeed("keys", "add", "me", "--data", data).strip()
+
+    def statuses(server: Served, *addresses: str) -> list[int]:
+        with server.client("wrong") as client:
+            return [
+                client.get("/v1/models", headers={"X-Forwarded-For": address}).status_code
+                for address in addresses
+            ]
+
+    with serve(data, "--behind-proxy") as server:
+        assert statuses(server, *["192.0.2.1"] * 11) == [401] * 10 + [429]
+        assert statuses(server, "192.0.2.2") == [401]
+    with serve(data) as server:
+        assert statuses(server, *(f"192.0.2.{n}" for n in range(11))) == [401] * 10 + [429]
+        with server.client(key) as client:
+            assert client.get("/v1/models").status_code == 200

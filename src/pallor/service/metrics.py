@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from pallor.service.jobs.supervisor import SupervisorStatus
+
 OTHER = "other"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -42,18 +44,30 @@ class Metrics:
         self.jobs = Gauge(
             "pallor_jobs", "Jobs that are kept, by state.", ("state",), registry=self.registry
         )
+        self.workers = Gauge(
+            "pallor_workers", "Worker processes that live.", registry=self.registry
+        )
+        self.restarts = Gauge(
+            "pallor_worker_restarts",
+            "Workers started again since the start of the service.",
+            registry=self.registry,
+        )
         self.streams = Gauge(
             "pallor_event_streams", "Open streams of events.", registry=self.registry
         )
 
-    def text(self, jobs: Mapping[str, int]) -> bytes:
+    def text(self, jobs: Mapping[str, int], workers: SupervisorStatus) -> bytes:
         """Return all figures in the text format of Prometheus.
 
         Parameters
         ----------
         jobs
             Number of jobs in each state, as the store has them now.
+        workers
+            How they are now.
         """
+        self.workers.set(workers.alive)
+        self.restarts.set(workers.restarts)
         for state, number in jobs.items():
             self.jobs.labels(state).set(number)
         return generate_latest(self.registry)

@@ -62,7 +62,8 @@ async def metrics(
     """Return figures in the text format of Prometheus."""
     services = services_of(request)
     counts = await asyncio.to_thread(services.jobs.counts)
-    return Response(services.metrics.text(counts), headers={"Content-Type": PROMETHEUS})
+    text = services.metrics.text(counts, services.workers.status())
+    return Response(text, headers={"Content-Type": PROMETHEUS})
 
 
 def _database(services: Services) -> bool:

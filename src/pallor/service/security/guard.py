@@ -81,11 +81,10 @@ class Guard:
         TooManyRequestsError
             After too many wrong ones from this address.
         """
-        address = address_of(request)
-        self.limiter.refuse_if_empty("failures", address)
         key = await asyncio.to_thread(self.keys.check, secret) if secret else None
         if key is None:
-            self.limiter.take("failures", address)
+            # Only who is wrong waits: others at the same address, such as a clinic's, go on.
+            self.limiter.take("failures", address_of(request))
             raise NoKeyError("the key is not valid")
         return key
 

@@ -28,8 +28,9 @@ ALWAYS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # The address of a result is what opens it: it must not leak to other sites.
-    "Referrer-Policy": "no-referrer",
+    # The address of a result is what opens it: it must not leak to other sites. With no-referrer
+    # browsers would send "Origin: null" with the form that signs in, which looks like one.
+    "Referrer-Policy": "same-origin",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -78,12 +78,6 @@ class RateLimiter:
         while len(self._buckets) > MAX_BUCKETS:
             self._buckets.popitem(last=False)
 
-    def refuse_if_empty(self, kind: str, client: str) -> None:
-        """Raise as `take` does, but take nothing."""
-        rate, tokens = self._filled(kind, client)
-        if tokens < 1:
-            raise TooManyRequestsError((1 - tokens) / rate.per_s)
-
     def _filled(self, kind: str, client: str) -> tuple[Rate, float]:
         rate: Rate = getattr(self.rates, kind)
         key = (kind, client)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pallor.service.errors import StoreError
-from pallor.service.store.connections import READS, make_engine
+from pallor.service.store.database import READS, make_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

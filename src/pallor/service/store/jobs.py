@@ -168,6 +168,11 @@ class JobStore:
             # SQLite ignores this; there the whole transaction holds the lock of writers.
             .with_for_update(skip_locked=True)
         )
+        # Idle workers ask often: they must not keep those that write from writing.
+        waits = select(JobRow.id).where(JobRow.state == QUEUED).limit(1)
+        with self._store.reading() as session:
+            if session.scalar(waits) is None:
+                return None
         with self._store.transaction() as session:
             row = session.scalars(oldest).first()
             if row is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pallor.service.errors import StoreError
+from pallor.service.store.database import make_engine
 
 _LOCK = 0x70616C6C  # "pall"
 """Number of the advisory lock of PostgreSQL under which one process at a time migrates."""
@@ -30,8 +31,6 @@ def upgrade(url: str) -> None:
     from alembic.util.exc import CommandError
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
-
-    from pallor.service.store.connections import make_engine
 
     engine = make_engine(url)
     config = Config()

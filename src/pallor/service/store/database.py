@@ -1,4 +1,4 @@
-"""Connections to SQLite or PostgreSQL, with the settings that jobs depend on."""
+"""Connections to SQLite and PostgreSQL, set up as the jobs need them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ BUSY_TIMEOUT_S = 30.0
 
 READS = "pallor_reads"
 """Execution option of a connection that will not write."""
-
-_ALLOWED = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def make_engine(url: str) -> Engine:
@@ -67,6 +65,9 @@ def make_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+_ALLOWED = "give sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
 
 
 def _write_ahead(connection: Any) -> None:
