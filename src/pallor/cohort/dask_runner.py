@@ -171,7 +171,7 @@ class DaskRunner:
             )
         except FeatureTableError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever it was that a worker raised, Dask raises here
             raise FeatureTableError(
                 f"{self._address}: a worker cannot run pallor ({type(error).__name__}: {error}): "
                 "install the same pallor on every worker"
@@ -197,7 +197,7 @@ class DaskRunner:
                 if future.status == "error":  # the task's own
                     raise
                 self._look(client)
-            except Exception:
+            except Exception:  # the worker's, or Dask's own when its scheduler is gone
                 if client.status != "running" or future.cancelled():
                     raise self._lost() from None
                 raise
@@ -209,7 +209,7 @@ class DaskRunner:
             raise self._lost()
         try:
             self._threads = sum(client.nthreads().values())
-        except Exception as error:
+        except Exception as error:  # Dask names no class for a lost connection
             raise self._lost() from error
         if self._threads:
             self._last_worker_s = time.monotonic()

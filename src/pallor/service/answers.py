@@ -109,7 +109,7 @@ class Boundary:
 
         try:
             await self.app(scope, received, sent)
-        except Exception as error:
+        except Exception as error:  # what nobody foresaw is still answered, without its text
             if begun:
                 raise
             await (await _unforeseen(Request(scope), error))(scope, received, send)

@@ -127,7 +127,7 @@ class Worker:
                 self._settings.job_memory_bytes, self._settings.job_time_limit_s
             ) as memory:
                 return self._work(path, job.options, reporter)
-        except Exception as error:
+        except Exception as error:  # of whatever library: the job fails with it, the worker goes on
             if isinstance(error, FileNotFoundError) and not path.exists():
                 # Whoever uploaded it deleted the job meanwhile: no fault that a log should show.
                 raise JobFileMissingError("the uploaded clip was deleted") from error
