@@ -68,6 +68,16 @@ QUEUE_BYTES = 128 * 2**20
 """Decoded frames that may wait for the next keyframe; large frames get keyframes sooner."""
 
 
+MAX_EXPECTED = 2**16
+"""Frames for which room is made beforehand, whatever a header says."""
+
+USUAL_S = 30.0
+"""Length of a usual clip, for the progress of those that do not state theirs."""
+
+AHEAD_BYTES = 16 * 2**20
+"""Decoded frames that may wait between the decoder and the rest, at least one a group."""
+
+
 def record(
     path: str | Path,
     *,
@@ -128,16 +138,6 @@ def record(
         ) from error
 
 
-MAX_EXPECTED = 2**16
-"""Frames for which room is made beforehand, whatever a header says."""
-
-USUAL_S = 30.0
-"""Length of a usual clip, for the progress of those that do not state theirs."""
-
-AHEAD_BYTES = 16 * 2**20
-"""Decoded frames that may wait between the decoder and the rest, at least one a group."""
-
-
 class _Pass:
     """State of one pass over a clip with a face."""
 
@@ -148,7 +148,7 @@ class _Pass:
         samples: int,
         crops: bool,
         landmark_interval_s: float,
-        progress: Callable[[float], None] | None = None,
+        progress: Callable[[float], None] | None,
     ) -> None:
         self._clip = clip
         self._tracker = tracker
