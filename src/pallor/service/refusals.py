@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pallor.errors import PallorError
+
+if TYPE_CHECKING:
+    from pallor.service.study.records import FieldProblem
 
 
 class RefusalError(PallorError):
@@ -32,6 +35,20 @@ class InvalidRequestError(RefusalError):
 
     code = "invalid"
     status = 422
+
+
+class InvalidFieldsError(InvalidRequestError):
+    """Fields of a form that cannot be taken, each with its reason.
+
+    Parameters
+    ----------
+    problems
+        By the name of the field.
+    """
+
+    def __init__(self, problems: Mapping[str, FieldProblem]) -> None:
+        super().__init__("; ".join(problem.text for problem in problems.values()))
+        self.problems = dict(problems)
 
 
 class MalformedUploadError(RefusalError):
@@ -88,6 +105,20 @@ class NotReadyError(RefusalError):
     """What is asked for does not exist yet."""
 
     code = "not_ready"
+    status = 409
+
+
+class ConflictError(RefusalError):
+    """What is asked for does not go with what is there already."""
+
+    code = "conflict"
+    status = 409
+
+
+class NoConsentError(RefusalError):
+    """The participant has not agreed to this."""
+
+    code = "no_consent"
     status = 409
 
 

@@ -1,0 +1,1 @@
+"""The study: participants, what they agreed to, their visits, blood values and clips."""
