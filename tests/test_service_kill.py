@@ -3,104 +3,24 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
 
 from long_tests import rounds
-from pallor.service.files import FileStore
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store, open_store
-from pallor.service.store.jobs import Job, JobStore
+from pallor.service.store.jobs import Job
 from postgres_server import postgres_database
 from service_databases import postgres, settings, store
-from service_work import NAME
+from service_jobs import Service, is_alive, kill, server, service, supervised, until
 
-__all__ = ["postgres", "settings", "store"]
+__all__ = ["postgres", "service", "settings", "store"]
 
 pytestmark = pytest.mark.slow
-
-
-T = TypeVar("T")
-
-
-class Service:
-    """The queue and the uploads, as the server's pages use them."""
-
-    def __init__(self, settings: ServiceSettings, store: Store) -> None:
-        self.jobs = JobStore(store)
-        self.files = FileStore(settings.uploads)
-
-    def submit(self, content: str = "clip", **options: object) -> Job:
-        token, _, file = self.files.create()
-        with file:
-            file.write(content.encode())
-        return self.jobs.create("estimate", token, options)
-
-    def get(self, job: Job) -> Job:
-        found = self.jobs.get(job.id)
-        assert found is not None
-        return found
-
-    def finished(self, job: Job, within_s: float = 40.0) -> Job:
-        return until(lambda: found if (found := self.get(job)).finished else None, within_s)
-
-    def running(self, job: Job) -> Job:
-        return until(lambda: f if (f := self.get(job)).stage == "reading" else None)
-
-    def no_upload_is_left(self) -> None:
-        until(lambda: not list(self.files.folder.iterdir()), 5.0)
-
-
-def until(look: Callable[[], T], within_s: float = 40.0) -> T:
-    end = time.monotonic() + within_s
-    while not (found := look()):
-        assert time.monotonic() < end, f"not within {within_s} s"
-        time.sleep(0.02)
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-@pytest.fixture
-def service(settings: ServiceSettings, store: Store) -> Service:
-    return Service(settings, store)
-
-
-@contextmanager
-def supervised(settings: ServiceSettings, store: Store, **changes: object) -> Iterator[Supervisor]:
-    changed = replace(settings, **changes)  # type: ignore[arg-type]
-    with Supervisor(changed, store, work=NAME, lost_s=4.0) as supervisor:
-        yield supervisor
-
-
-def server(settings: ServiceSettings, workers: int = 1) -> subprocess.Popen[str]:
-    script = Path(__file__).with_name("service_server.py")
-    return subprocess.Popen(
-        [sys.executable, str(script), str(settings.data), settings.url, str(workers), "60",
-         str(2**30)],
-        stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-
-
-def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
 
 
 def test_jobs_are_done_and_uploads_deleted(

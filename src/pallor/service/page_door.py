@@ -17,6 +17,7 @@ from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsErr
 from pallor.service.security.guard import address_of
 from pallor.service.security.origin import refuse_cross_site
 from pallor.service.security.sessions import set_cookie
+from pallor.service.store.jobs import ESTIMATE
 from pallor.service.uploads import read_body
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class PageReader:
         """Return a job as the REST interface tells it; None where there is none to be seen."""
         principal: Principal = request.scope["pallor.principal"]
         job = self.services.jobs.get(job_id) if job_id.isascii() and job_id.isprintable() else None
-        if job is None or not principal.may_see(job.owner):
+        if job is None or job.kind != ESTIMATE or not principal.may_see(job.owner):
             return None
         if job.finished:
             self.services.audit.add(principal.name, "estimate.read", job.id)

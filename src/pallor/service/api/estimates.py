@@ -20,6 +20,7 @@ from pallor.service.refusals import BusyError, RefusalError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
+from pallor.service.store.jobs import ESTIMATE
 from pallor.service.uploads import FILE_FIELD, Upload, receive_upload
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _queue(
 ) -> Job:
     if file is not None:
         file.close()
-    job = services.jobs.create("estimate", token, options, principal.key_id)
+    job = services.jobs.create(ESTIMATE, token, options, principal.key_id)
     services.audit.add(principal.name, "estimate.create", job.id)
     services.metrics.upload_bytes.inc(upload.size)
     return job
@@ -211,6 +212,7 @@ async def _own(services: Services, principal: Principal, estimate_id: str) -> Jo
     job = None
     if _ID.fullmatch(estimate_id):
         job = await asyncio.to_thread(services.jobs.get, estimate_id)
-    if job is None or not principal.may_see(job.owner):
+    # The check of a study's clip is a job as well, and is seen with its participant alone.
+    if job is None or job.kind != ESTIMATE or not principal.may_see(job.owner):
         raise UnknownError("there is no such estimate")
     return job

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pallor.errors import FaceLostError, NoFaceError, PallorError, WeightsError
+from pallor.errors import WeightsError
 from pallor.service.errors import ModelUnknownError
 from pallor.service.jobs.anemia_group import anemia_of
 from pallor.service.jobs.model_card import model_card
 from pallor.service.jobs.options import EstimateOptions
 from pallor.service.jobs.pulse_wave import pulse_wave
+from pallor.service.jobs.reading import FACELESS, clip_limits, warm_up_reader
+from pallor.service.jobs.work import SHOWN_NAME, Progress, Work, plain_result, without_path
 
 if TYPE_CHECKING:
     from pallor.models.model import Model
     from pallor.models.prediction import Estimate
     from pallor.service.settings import ServiceSettings, UploadLimits
-
-Progress = Callable[[str, float], None]
-Work = Callable[[Path, Mapping[str, Any], Progress], dict[str, Any]]
-"""A job: the clip, its options, and where to say how far it is; returns the result."""
-
-SHOWN_NAME = "clip"
-"""What a clip is called in answers, in place of its path."""
 
 _SPAN = {"loading": (0.0, 0.05), "reading": (0.05, 0.85), "measuring": (0.85, 1.0)}
 """Which part of the whole a stage is."""
@@ -62,28 +56,18 @@ def prepare(settings: ServiceSettings) -> Work:
 
 
 def _warm_up(model: Model, face_model: Path | None) -> None:
-    """Load what the first job would load.
-
-    Libraries and networks belong to the worker: they count against the memory of no job, and
-    no clip waits for them.
-    """
-    import av.subtitles
-    import av.video  # noqa: F401
+    """Load what the first estimate of a model would load; see `warm_up_reader`."""
     import crepes  # noqa: F401
-    import cv2  # noqa: F401
     import numpy as np
     import pandas as pd
 
-    from pallor.features import heart_rate, quality  # noqa: F401
     from pallor.features.registry import load_modalities
     from pallor.models.networks import check_networks, settings_of
-    from pallor.video import recorder  # noqa: F401
-    from pallor.video.face import FaceLandmarker
 
+    warm_up_reader(face_model)
     names = [name for name in model.modalities if name != "demographics"]
     # What is absent fails the jobs that need it, each with its reason; others are done.
     with contextlib.suppress(WeightsError):
-        FaceLandmarker(face_model).detect(np.zeros((128, 128, 3), dtype=np.uint8))
         if names:
             features = settings_of(model.metadata, None, {})
             load_modalities(names, features)
@@ -171,11 +155,11 @@ def estimate(
         sex=options.sex,
         age_years=options.age_years,
         coverage=options.coverage,
-        limits=_clip_limits(limits),
+        limits=clip_limits(limits),
         face_model=face_model,
         progress=whole,
     )
-    if recording is None and not isinstance(found.reasons[0], NoFaceError | FaceLostError):
+    if recording is None and not isinstance(found.reasons[0], FACELESS):
         raise without_path(found.reasons[0], path)
     result = found.as_dict() | {
         "clip": SHOWN_NAME,
@@ -197,13 +181,7 @@ def estimate(
         if quality.usable:
             result["pulse_wave"] = pulse_wave(recording)
     whole("measuring", 1.0)
-    plain: dict[str, Any] = _plain(result, str(path))
-    return plain
-
-
-def without_path(error: PallorError, path: Path) -> PallorError:
-    """Return an error of the same kind whose text does not name the file."""
-    return type(error)(_hide(error.text, str(path)))
+    return plain_result(result, path)
 
 
 def _anemia(found: Estimate, options: EstimateOptions) -> dict[str, Any]:
@@ -213,35 +191,3 @@ def _anemia(found: Estimate, options: EstimateOptions) -> dict[str, Any]:
         found.interval_low_g_dl,
         found.interval_high_g_dl,
     )
-
-
-def _clip_limits(limits: UploadLimits) -> Any:
-    from pallor.video.clip_info import ClipLimits
-
-    usual = ClipLimits()
-    return ClipLimits(
-        max_bytes=limits.max_bytes,
-        max_duration_s=limits.max_duration_s,
-        max_pixels=limits.max_pixels,
-        max_still_pixels=min(usual.max_still_pixels, limits.max_pixels),
-        # 240 frames a second, the fastest of a phone.
-        max_frames=min(usual.max_frames, int(240 * limits.max_duration_s) + 1),
-    )
-
-
-def _hide(text: str, path: str) -> str:
-    return text.replace(f"{path}: ", "").replace(path, SHOWN_NAME)
-
-
-def _plain(value: Any, path: str) -> Any:
-    """Return plain values: no path in any text, and None for what is not a finite number."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item, path) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, path) for item in value]
-    if isinstance(value, str):
-        return _hide(value, path)
-    if isinstance(value, bool | int) or value is None:
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None

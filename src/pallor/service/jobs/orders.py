@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,13 +19,13 @@ class WorkerOrders:
     worker_id
         Unique to the process.
     work
-        ``module:function`` that makes the function which does a job.
+        By kind of job, ``module:function`` that makes the function which does it.
     settings
         Of the service.
     """
 
     worker_id: str
-    work: str
+    work: Mapping[str, str]
     settings: ServiceSettings
 
     def to_json(self) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pallor.errors import ClipError, PallorError, UsageError
 from pallor.service.errors import JobInternalError, JobMemoryError, ServiceError
-from pallor.service.jobs.estimate_job import without_path
 from pallor.service.jobs.memory_errors import is_memory_error
+from pallor.service.jobs.work import without_path
 
 
 def said_of(error: Exception, path: Path, *, no_memory: bool = False) -> PallorError:

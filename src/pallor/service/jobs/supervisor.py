@@ -15,12 +15,11 @@ from types import TracebackType
 
 from pallor.service.errors import JobTimeError, StoreError
 from pallor.service.files import FileStore
+from pallor.service.jobs.kinds import KINDS, JobFiles
 from pallor.service.jobs.worker_process import WorkerProcess
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
 from pallor.service.store.jobs import FAILED, Job, JobStore
-
-ESTIMATE = "pallor.service.jobs.estimate_job:prepare"
 
 LOST_S = 15.0
 """A worker that was not heard of for ten heartbeats is lost."""
@@ -65,7 +64,8 @@ class Supervisor:
     store
         The open database, its tables up to date.
     work
-        ``module:function`` that makes the function which does a job.
+        ``module:function`` that makes the function which does a job of any kind; each kind has
+        its own by default, see `pallor.service.jobs.kinds`.
     lost_s
         Seconds without a sign of life after which a job is taken from its worker.
     """
@@ -75,14 +75,15 @@ class Supervisor:
         settings: ServiceSettings,
         store: Store,
         *,
-        work: str = ESTIMATE,
+        work: str | None = None,
         lost_s: float = LOST_S,
     ) -> None:
         self._settings = settings
-        self._work = work
+        self._work = {name: work or kind.work for name, kind in KINDS.items()}
         self._lost_s = lost_s
         self._jobs = JobStore(store)
-        self._files = FileStore(settings.uploads)
+        self._uploads = FileStore(settings.uploads)
+        self._files = JobFiles(settings)
         self._slots = [_Slot() for _ in range(settings.workers)]
         self._restarts = 0
         self._stopping = threading.Event()
@@ -160,7 +161,7 @@ class Supervisor:
             self._forget_uploads(self._jobs.requeue_lost(self._lost_s))
         if self._is_due("tidy", _TIDY_EVERY_S):
             self._jobs.expire(self._settings.keep_results_s)
-            self._files.sweep(self._jobs.file_tokens)
+            self._uploads.sweep(self._jobs.file_tokens)
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()
@@ -195,12 +196,12 @@ class Supervisor:
             )
             # Only while it is still that worker's: it may have finished just before the kill.
             if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
-                self._files.delete(job.file_token)
+                self._files.forget(job)
 
     def _forget_uploads(self, jobs: tuple[Job, ...]) -> None:
         for job in jobs:
             if job.state == FAILED:
-                self._files.delete(job.file_token)
+                self._files.forget(job)
 
     def _end_workers(self) -> None:
         workers = [slot.worker for slot in self._slots if slot.worker is not None]

@@ -13,16 +13,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import BinaryIO, TypeVar
 
 from pallor.errors import ClipError, PallorError, UsageError
-from pallor.service.errors import JobFileMissingError, JobMemoryError, StoreError
-from pallor.service.files import FileStore
-from pallor.service.jobs.estimate_job import Work
+from pallor.service.errors import (
+    JobFileMissingError,
+    JobInternalError,
+    JobMemoryError,
+    StoreError,
+)
+from pallor.service.jobs.kinds import JobFiles
 from pallor.service.jobs.limits import MemoryLimit, die_with_parent, limited, settle
 from pallor.service.jobs.orders import WorkerOrders
 from pallor.service.jobs.said import said_of
+from pallor.service.jobs.work import Work
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import connect
 from pallor.service.store.jobs import Job, JobStore
@@ -52,9 +57,9 @@ class Worker:
     jobs
         The queue.
     files
-        The uploads.
-    work
-        Does a job.
+        The clips.
+    works
+        By kind, what does a job.
     draining
         Set to end after the present job.
     """
@@ -63,15 +68,15 @@ class Worker:
         self,
         orders: WorkerOrders,
         jobs: JobStore,
-        files: FileStore,
-        work: Work,
+        files: JobFiles,
+        works: Mapping[str, Work],
         draining: threading.Event,
     ) -> None:
         self._id = orders.worker_id
         self._settings = orders.settings
         self._jobs = jobs
         self._files = files
-        self._work = work
+        self._works = works
         self._draining = draining
 
     def run(self) -> int:
@@ -104,9 +109,9 @@ class Worker:
         else:
             code, text = error.code, error.text
             mine = _again(lambda: self._jobs.fail(job.id, code, text, worker_id=self._id))
-        # Deleted, unless another worker was given the job in the meantime.
+        # An upload is deleted, unless another worker was given the job in the meantime.
         if mine or _again(lambda: self._jobs.get(job.id)) is None:
-            self._files.delete(job.file_token)
+            self._files.forget(job)
         return not isinstance(error, JobMemoryError)
 
     def _result(self, job: Job) -> dict[str, object]:
@@ -117,7 +122,10 @@ class Worker:
         PallorError
             Its text may be seen by anybody.
         """
-        path = None if job.file_token is None else self._files.path(job.file_token)
+        work = self._works.get(job.kind)
+        if work is None:
+            raise JobInternalError("this version of the service does no job of this kind")
+        path = self._files.path(job)
         if path is None or not path.is_file():
             raise JobFileMissingError("the uploaded clip is no longer there: upload it again")
         reporter = _Reporter(self._jobs, job.id, self._id)
@@ -126,7 +134,7 @@ class Worker:
             with limited(
                 self._settings.job_memory_bytes, self._settings.job_time_limit_s
             ) as memory:
-                return self._work(path, job.options, reporter)
+                return work(path, job.options, reporter)
         except Exception as error:  # of whatever library: the job fails with it, the worker goes on
             if isinstance(error, FileNotFoundError) and not path.exists():
                 # Whoever uploaded it deleted the job meanwhile: no fault that a log should show.
@@ -224,12 +232,12 @@ def main() -> int:
     draining = threading.Event()
     threading.Thread(target=_follow, args=(line, draining), daemon=True, name="life line").start()
     try:
-        work = make_work(orders.work, orders.settings)
+        works = {kind: make_work(name, orders.settings) for kind, name in orders.work.items()}
         jobs = JobStore(connect(orders.settings.url))
     except PallorError as error:
         _log(error.text)
         return 1
-    return Worker(orders, jobs, FileStore(orders.settings.uploads), work, draining).run()
+    return Worker(orders, jobs, JobFiles(orders.settings), works, draining).run()
 
 
 if __name__ == "__main__":

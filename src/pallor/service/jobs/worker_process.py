@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
 from pallor.service.jobs.orders import WorkerOrders
 from pallor.service.settings import ServiceSettings
@@ -28,7 +29,7 @@ class WorkerProcess:
     settings
         Of the service.
     work
-        ``module:function`` that makes the function which does a job.
+        By kind of job, ``module:function`` that makes the function which does it.
 
     Attributes
     ----------
@@ -38,7 +39,7 @@ class WorkerProcess:
         On the monotonic clock.
     """
 
-    def __init__(self, settings: ServiceSettings, work: str) -> None:
+    def __init__(self, settings: ServiceSettings, work: Mapping[str, str]) -> None:
         self.worker_id = secrets.token_hex(12)
         self.started_s = time.monotonic()
         threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))

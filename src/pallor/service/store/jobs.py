@@ -19,6 +19,11 @@ RUNNING: Final = "running"
 DONE: Final = "done"
 FAILED: Final = "failed"
 
+ESTIMATE: Final = "estimate"
+"""Kind of a job: an upload to an estimate."""
+CLIP_CHECK: Final = "clip_check"
+"""Kind of a job: whether a clip that a study keeps is usable."""
+
 MAX_ATTEMPTS = 2
 """A clip whose process died this often is not tried again."""
 
