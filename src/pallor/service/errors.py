@@ -57,3 +57,9 @@ class JobInternalError(ServiceError):
     """Something that is our fault; the log of the worker says what."""
 
     code = "internal"
+
+
+class ExportError(ServiceError):
+    """What a study holds cannot be written out."""
+
+    code = "export"

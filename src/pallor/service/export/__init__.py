@@ -1,0 +1,1 @@
+"""A study as it leaves the service: a folder, or a zip, that ``pallor extract`` reads."""
