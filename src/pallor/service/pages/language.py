@@ -57,6 +57,11 @@ class Texts:
         text = f"{value:.{digits}f}".replace("-", "\u2212")
         return text.replace(".", self("format.decimal"))
 
+    def date(self, iso: str) -> str:
+        """Write a date, which comes as ISO 8601, as the language does."""
+        year, month, day = iso.split("-")
+        return self("format.date", year=year, month=month, day=day)
+
     def percent(self, share: float, digits: int = 0) -> str:
         """Write a share of one as a percentage."""
         return self("format.percent", value=self.number(100 * share, digits))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from pallor.service.pages.language import Texts, choose, languages, texts
 
@@ -21,6 +22,28 @@ def words_of(request: Request) -> Texts:
     """Return the texts in the language of who asks."""
     asked = request.query_params.get("lang")
     return texts(choose(asked, request.headers.get("accept-language")))
+
+
+def link_to(request: Request, path: str, **parameters: str) -> str:
+    """Return a link to a page of ours, in the language that was chosen.
+
+    Parameters
+    ----------
+    request
+        Who chose a language (``?lang=``) keeps it from page to page; who did not has the browser's.
+    path
+        Of the page.
+    parameters
+        Of the address, beside the language; empty ones are left out.
+    """
+    query = urlencode({name: value for name, value in parameters.items() if value})
+    query = "&".join(part for part in (query, _chosen(request)) if part)
+    return f"{path}?{query}" if query else path
+
+
+def _chosen(request: Request) -> str:
+    asked = request.query_params.get("lang")
+    return f"lang={asked}" if asked in languages() else ""
 
 
 def answer(
@@ -47,16 +70,14 @@ def answer(
     from starlette.responses import HTMLResponse
 
     words = words_of(request)
-    # Who chose a language keeps it from page to page; who did not has the browser's.
-    query = f"lang={words.language}" if request.query_params.get("lang") == words.language else ""
     page = (
         _environment()
         .get_template(template)
         .render(
             t=words,
             languages=[(name, texts(name)("language.name")) for name in languages()],
-            link=lambda path: f"{path}?{query}" if query else path,
-            query=query,
+            link=partial(link_to, request),
+            query=_chosen(request),
             **values,
         )
     )

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pallor.service.pages.cards import card_view
+from pallor.service.pages.frame import frame
 from pallor.service.pages.language import Texts
 from pallor.service.pages.rendering import answer, words_of
 from pallor.service.pages.results import result_view
 from pallor.service.pages.settings import PageSettings, PageSources
+from pallor.service.pages.study.routes import study_routes
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -26,8 +27,8 @@ _RESULT_TEXTS: Final = ("stage.", "result.delete")
 def attach(app: Starlette, sources: PageSources, settings: PageSettings | None = None) -> None:
     """Add the pages and their files to an application.
 
-    ``/`` (Measure), ``/result/{id}``, ``/models`` and ``/static``; none of them appears in the
-    OpenAPI description. Who may see them, cookies and headers are the application's matter:
+    ``/`` (Measure), ``/result/{id}``, ``/models``, ``/study`` and below, and ``/static``; none of
+    them appears in the OpenAPI description. Who may see them, cookies and headers are the application's matter:
     it should send ``CONTENT_SECURITY_POLICY``, and allow the camera to itself.
 
     Parameters
@@ -42,12 +43,14 @@ def attach(app: Starlette, sources: PageSources, settings: PageSettings | None =
     from starlette.routing import Mount, Route
     from starlette.staticfiles import StaticFiles
 
-    pages = Pages(sources, settings or PageSettings())
+    settings = settings or PageSettings()
+    pages = Pages(sources, settings)
     app.router.routes.extend(
         [
             Route("/", pages.measure, name="measure"),
             Route("/result/{job_id}", pages.result, name="result"),
             Route("/models", pages.models, name="models"),
+            *study_routes(sources, settings),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ]
     )
@@ -101,14 +104,14 @@ class Pages:
         words = words_of(request)
         cards = self.sources.models(request)
         values = {
-            "here": here,
-            "settings": self.settings,
-            "csrf": self.sources.csrf_token(request),
-            "models": [card_view(card, words) for card in cards],
-            "simulated": simulated or any(card.get("simulated") for card in cards),
-            "script_texts": json.dumps(
-                {k: v for prefix in script_texts for k, v in words.family(prefix).items()},
-                ensure_ascii=False,
+            **frame(
+                request,
+                self.sources,
+                here=here,
+                script_texts=script_texts,
+                simulated=simulated or any(card.get("simulated") for card in cards),
             ),
+            "settings": self.settings,
+            "models": [card_view(card, words) for card in cards],
         }
         return answer(request, template, {**values, **more(words)}, status=status)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from pallor.service.security.principal import Principal
+    from pallor.service.study.study import Study
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -60,4 +63,12 @@ class PageSources(Protocol):
 
     def csrf_token(self, request: Request) -> str:
         """Return the token that scripts send back as ``X-CSRF-Token``; empty where none is used."""
+        ...
+
+    def principal(self, request: Request) -> Principal:
+        """Return who asks."""
+        ...
+
+    def study(self, request: Request) -> Study | None:
+        """Return the study; None for a reader who may not see it."""
         ...

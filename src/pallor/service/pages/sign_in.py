@@ -36,5 +36,8 @@ def sign_in_page(
     """
     t = words_of(request)
     problem = "" if code is None else t.first(f"sign_in.{code}", otherwise=text)
-    values = {"action": action, "problem": problem, "here": "", "simulated": False, "csrf": ""}
+    values = {
+        **{"action": action, "problem": problem},
+        **{"here": "", "simulated": False, "csrf": "", "may_study": False},
+    }
     return answer(request, "sign_in.html.j2", values, status=status, headers=headers)

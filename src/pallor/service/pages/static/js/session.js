@@ -7,5 +7,6 @@ button?.addEventListener("click", async () => {
     method: "DELETE",
     headers: { "X-CSRF-Token": button.dataset.csrf },
   });
+  sessionStorage.clear();
   location.assign("/");
 });

@@ -9,28 +9,28 @@ export class UploadError extends Error {
 }
 
 /**
- * Send a form with a clip. `progress` gets the share that has been sent. Returns `stop`, which
- * gives it up, and `job`, a promise of the job.
+ * Send a form with a clip to an address. `progress` gets the share that has been sent. Returns
+ * `stop`, which gives it up, and `answer`, a promise of what the service says of the clip.
  */
-export function upload(form, { token, progress }) {
+export function upload(form, address, { token, progress }) {
   const request = new XMLHttpRequest();
-  const job = new Promise((done, failed) => {
+  const answer = new Promise((done, failed) => {
     const fail = (code, words = "") => failed(new UploadError(code, words));
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     });
     request.addEventListener("load", () => {
-      const answer = request.response;
-      if (request.status === 202 && answer?.id) done(answer);
-      else if (answer?.error) fail(answer.error.code, answer.error.text);
+      const said = request.response;
+      if (request.status === 202 && said?.id) done(said);
+      else if (said?.error) fail(said.error.code, said.error.text);
       else fail(request.status === 413 ? "too_large" : "server");
     });
     request.addEventListener("error", () => fail("network"));
     request.addEventListener("abort", () => fail("stopped"));
-    request.open("POST", "/v1/estimates");
+    request.open("POST", address);
     request.responseType = "json";
     if (token) request.setRequestHeader("X-CSRF-Token", token);
     request.send(form);
   });
-  return { job, stop: () => request.abort() };
+  return { answer, stop: () => request.abort() };
 }

@@ -1,0 +1,1 @@
+"""The pages Study: participants, sessions, blood values, clips and export."""
