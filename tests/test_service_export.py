@@ -7,20 +7,21 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from pallor.errors import UsageError
 from pallor.service.errors import ExportError
-from pallor.service.export.contents import ExportContents, ExportFile
+from pallor.service.export.contents import ExportContents, ExportEnd, ExportFile, Tally
 from pallor.service.export.folder import write_folder
 from pallor.service.export.zip_stream import BLOCK_BYTES, zip_stream
 
 
-def listed(written: Collection[str]) -> Mapping[str, bytes]:
-    return {"README.txt": f"{len(written)}: {sorted(written)}".encode()}
+def listed(written: Collection[str]) -> ExportEnd:
+    text = f"{len(written)}: {sorted(written)}".encode()
+    return ExportEnd({"README.txt": text}, Tally(clips=len(written)))
 
 
 def contents(folder: Path, *sizes: int) -> ExportContents:
@@ -97,7 +98,7 @@ def test_who_stops_early_leaves_nothing_open(tmp_path: Path) -> None:
 MEASURE = """
 import sys
 from pathlib import Path
-from pallor.service.export.contents import ExportContents, ExportFile
+from pallor.service.export.contents import ExportContents, ExportEnd, ExportFile, Tally
 from pallor.service.export.zip_stream import zip_stream
 
 def peak():
@@ -106,7 +107,7 @@ def peak():
 
 folder, target = map(Path, sys.argv[1:])
 files = tuple(ExportFile(f"clips/{path.name}.webm", path) for path in sorted(folder.iterdir()))
-counted = lambda written: {"README.txt": b"%d" % len(written)}
+counted = lambda written: ExportEnd({"README.txt": b"%d" % len(written)}, Tally())
 before = peak()
 with target.open("wb") as out:
     for piece in zip_stream(ExportContents(files, counted)):
@@ -147,7 +148,8 @@ def test_the_folder_holds_the_same(tmp_path: Path) -> None:
     what.files[1].path.unlink()
     said: list[tuple[int, int]] = []
     out = tmp_path / "deep" / "out"
-    assert write_folder(what, out, lambda done, total, _: said.append((done, total))) == 2
+    tally = write_folder(what, out, lambda done, total, _: said.append((done, total)))
+    assert tally.clips == 2
     assert said == [(1, 3), (2, 3), (3, 3)]
     names = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
     assert names == ["README.txt", "clips/P0/1/001.webm", "clips/P2/1/001.webm"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from io import BytesIO
 from pathlib import Path
@@ -87,6 +88,7 @@ def test_however_it_is_cut_the_same_arrives(size: int) -> None:
     assert content == CLIP
     assert upload.fields == {"sex": "female", "age_years": "30"}
     assert (upload.size, upload.kind) == (len(CLIP), "mp4")
+    assert upload.sha256 == hashlib.sha256(CLIP).hexdigest()
 
 
 def test_a_file_of_exactly_the_limit_passes() -> None:

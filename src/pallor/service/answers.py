@@ -14,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pallor.service.errors import StoreError
-from pallor.service.refusals import RefusalError
+from pallor.service.refusals import InvalidFieldsError, RefusalError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from pallor.service.study.records import FieldProblem
 
 DRAIN_S = 5.0
 DRAIN_BYTES = 64 * 2**20
@@ -29,6 +31,9 @@ log = logging.getLogger("pallor.service")
 class ErrorAnswer(Response):
     """``{"error": {"code", "text"}}``, also to a client that is still sending.
 
+    Where fields of what was sent are to blame, ``fields`` in it names them, each with ``code`` and
+    ``text``.
+
     A client that has not sent everything reads the answer only if the connection is not torn
     down under it. So the answer goes out at once, with the announcement that the connection will
     be closed, and what still comes is thrown away for a short while.
@@ -37,9 +42,20 @@ class ErrorAnswer(Response):
     media_type = "application/json"
 
     def __init__(
-        self, status: int, code: str, text: str, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        code: str,
+        text: str,
+        headers: Mapping[str, str] | None = None,
+        fields: Mapping[str, FieldProblem] | None = None,
     ) -> None:
-        body = json.dumps({"error": {"code": code, "text": text}}, ensure_ascii=False)
+        error: dict[str, object] = {"code": code, "text": text}
+        if fields is not None:
+            error["fields"] = {
+                name: {"code": problem.code, "text": problem.text}
+                for name, problem in fields.items()
+            }
+        body = json.dumps({"error": error}, ensure_ascii=False)
         super().__init__(body.encode(), status, dict(headers or {}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -130,7 +146,8 @@ def add_error_answers(app: FastAPI) -> None:
 
 def answer_to(error: RefusalError) -> ErrorAnswer:
     """Return the answer that says what was refused."""
-    return ErrorAnswer(error.status, error.code, error.text, error.headers)
+    fields = error.problems if isinstance(error, InvalidFieldsError) else None
+    return ErrorAnswer(error.status, error.code, error.text, error.headers, fields)
 
 
 async def _refusal(_request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from pallor._version import __version__
 from pallor.service.answers import Boundary, add_error_answers
 from pallor.service.api import estimates, health, hints, models, session
+from pallor.service.api.arrivals import MAX_UPLOADS
 from pallor.service.files import FileStore
 from pallor.service.hint_process import HintProcess
 from pallor.service.metrics import CountRequests, Metrics
@@ -90,7 +91,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     )
     app.state.services = services
     app.state.guard = Guard(keys, SessionStore(), RateLimiter(rates or Rates()), exposure)
-    app.state.uploads = asyncio.Semaphore(estimates.MAX_UPLOADS)
+    app.state.uploads = asyncio.Semaphore(MAX_UPLOADS)
     app.state.streams = set()
     app.state.hint_process = HintProcess(settings.face_model)
     for resource in (estimates, models, hints, session, health):

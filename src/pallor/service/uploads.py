@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -44,11 +45,14 @@ class Upload:
         Bytes of the file.
     kind
         Container by content.
+    sha256
+        Of the file, 64 hexadecimal digits.
     """
 
     fields: Mapping[str, str]
     size: int
     kind: str
+    sha256: str
 
 
 @dataclass
@@ -227,6 +231,7 @@ async def receive_upload(
         raise WrongTypeError("send a form of type multipart/form-data")
     refuse_by_length(request, max_bytes + FORM_BYTES)
     form = _Form(max_bytes)
+    digest = hashlib.sha256()
     file: BinaryIO | None = None
     read = written = 0
     try:
@@ -240,7 +245,7 @@ async def receive_upload(
             if form.kind is not None and (waiting >= BATCH_BYTES or (form.complete and waiting)):
                 if file is None:
                     file = await asyncio.to_thread(target)
-                await asyncio.to_thread(file.writelines, form.pending)
+                await asyncio.to_thread(_write, file, form.pending, digest)
                 form.pending.clear()
                 written = form.size
         parser.finalize()
@@ -250,7 +255,13 @@ async def receive_upload(
         raise MalformedUploadError("the form ends early")
     if form.kind is None:
         raise MalformedUploadError(f"the form has no field {FILE_FIELD!r} with a clip")
-    return Upload(form.fields, form.size, form.kind)
+    return Upload(form.fields, form.size, form.kind, digest.hexdigest())
+
+
+def _write(file: BinaryIO, pieces: list[bytes], digest: hashlib._Hash) -> None:
+    file.writelines(pieces)
+    for piece in pieces:
+        digest.update(piece)
 
 
 async def _paced(request: Request) -> AsyncIterator[bytes]:

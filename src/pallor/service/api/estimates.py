@@ -5,35 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.events import MAX_STREAMS, events_of
 from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
 from pallor.service.api.words import EstimateState, errors
-from pallor.service.refusals import BusyError, RefusalError, UnknownError
+from pallor.service.refusals import BusyError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
 from pallor.service.store.jobs import ESTIMATE
-from pallor.service.uploads import FILE_FIELD, Upload, receive_upload
 
 if TYPE_CHECKING:
-    from typing import BinaryIO
-
     from pallor.service.store.jobs import Job
 
-MAX_WAITING = 200
-"""Clips in the queue; who comes then is asked to come again."""
-MAX_UPLOADS = 64
-"""Clips that arrive at the same time."""
-SPARE_BYTES = 256 * 2**20
-"""What an upload leaves free on the disk."""
 _ID = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
@@ -49,24 +40,12 @@ class Format(StrEnum):
     fhir = "fhir"
 
 
-def _form() -> dict[str, Any]:
-    """Describe the form by hand: it is read as it streams, not by the framework."""
-    clip = {"type": "string", "format": "binary", "description": "The clip: a video or still."}
-    form = {
-        "type": "object",
-        "properties": {FILE_FIELD: clip, **FIELDS},
-        "required": [FILE_FIELD],
-        "additionalProperties": False,
-    }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
-
-
 @router.post(
     "",
     status_code=202,
     response_model=EstimateState,
     responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
-    openapi_extra=_form(),
+    openapi_extra=form_of(FIELDS),
 )
 async def create(request: Request, principal: MayCreate) -> Response:
     """Upload a clip; the estimate is made in the background.
@@ -75,65 +54,22 @@ async def create(request: Request, principal: MayCreate) -> Response:
     listen to its events. The clip is deleted as soon as it was processed.
     """
     services = services_of(request)
-    try:
-        job = await _received(request, services, principal)
-    except RefusalError as error:
-        services.metrics.refused_uploads.labels(error.code).inc()
-        raise
+    async with arriving_clip(request) as (token, upload):
+        options = read_options(upload.fields, services.models)
+        job = await asyncio.to_thread(_queue, services, principal, token, options)
     body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
     return JSONResponse(body, 202, {"Location": f"/v1/estimates/{job.id}"})
-
-
-async def _received(request: Request, services: Services, principal: Principal) -> Job:
-    uploads: asyncio.Semaphore = request.app.state.uploads
-    if uploads.locked():
-        raise BusyError("too many clips are arriving; try again soon")
-    async with uploads:
-        await asyncio.to_thread(_refuse_without_room, services)
-        token: str | None = None
-        file: BinaryIO | None = None
-
-        def target() -> BinaryIO:
-            nonlocal token, file
-            token, _path, file = services.files.create()
-            return file
-
-        try:
-            upload = await receive_upload(request, target, services.settings.limits.max_bytes)
-            options = read_options(upload.fields, services.models)
-            return await asyncio.to_thread(
-                _queue, services, principal, file, token, upload, options
-            )
-        except BaseException:
-            # Also when the client went away, or the server is told to stop.
-            if file is not None:
-                file.close()
-            services.files.delete(token)
-            raise
 
 
 def _queue(
     services: Services,
     principal: Principal,
-    file: BinaryIO | None,
-    token: str | None,
-    upload: Upload,
+    token: str,
     options: dict[str, Any],
 ) -> Job:
-    if file is not None:
-        file.close()
     job = services.jobs.create(ESTIMATE, token, options, principal.key_id)
     services.audit.add(principal.name, "estimate.create", job.id)
-    services.metrics.upload_bytes.inc(upload.size)
     return job
-
-
-def _refuse_without_room(services: Services) -> None:
-    if services.jobs.counts()["queued"] >= MAX_WAITING:
-        raise BusyError("too many clips are waiting; try again in a minute", 60)
-    needed = services.settings.limits.max_bytes + SPARE_BYTES
-    if shutil.disk_usage(services.files.folder).free < needed:
-        raise BusyError("there is no room for another clip; tell who runs this service", 600)
 
 
 @router.get(

@@ -7,11 +7,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class FieldError(BaseModel):
+    """Why one field was not taken."""
+
+    code: str = Field(description="Machine-readable; stays the same.")
+    text: str = Field(description="One line for people.")
+
+
 class ErrorBody(BaseModel):
     """What went wrong."""
 
     code: str = Field(description="Machine-readable; stays the same.")
     text: str = Field(description="One line for people.")
+    fields: dict[str, FieldError] | None = Field(
+        default=None, description="By the name of the field; only where fields are to blame."
+    )
 
 
 class ErrorAnswer(BaseModel):
@@ -105,10 +115,11 @@ _TEXTS = {
     400: "The upload is malformed.",
     401: "No key, or one that is not valid.",
     403: "The role does not allow it, or a page of another site asked.",
-    404: "There is no such estimate, or it belongs to somebody else.",
+    404: "There is no such thing, or it belongs to somebody else.",
     406: "No form of the answer is acceptable.",
     408: "The upload was too slow.",
-    409: "Not now: no model is loaded, or there is no result yet.",
+    409: "It does not go with what is there: no model is loaded, there is no result yet, the "
+    "participant has not agreed to it, or the same is there already.",
     413: "Larger than the limit.",
     415: "The content is of no type that is read here.",
     422: "A value does not make sense.",

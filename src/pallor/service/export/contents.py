@@ -24,6 +24,55 @@ class ExportFile:
 
 
 @dataclass(frozen=True)
+class Tally:
+    """Who is in an export, and who is not; everybody is counted once.
+
+    Attributes
+    ----------
+    exported
+        Codes of those with at least one clip in it.
+    without_clip
+        Codes of those who have none yet.
+    without_consent
+        Codes of those who have none, since they have not agreed that videos are kept.
+    gone
+        Codes of those whose clips could not be read any more.
+    clips, clips_gone
+        How many are in it, and how many could not be read any more.
+    """
+
+    exported: tuple[str, ...] = ()
+    without_clip: tuple[str, ...] = ()
+    without_consent: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    clips: int = 0
+    clips_gone: int = 0
+
+    @property
+    def participants(self) -> int:
+        """How many the study has."""
+        return sum(
+            map(len, (self.exported, self.without_clip, self.without_consent, self.gone))
+        )
+
+
+@dataclass(frozen=True)
+class ExportEnd:
+    """What goes behind the clips.
+
+    Attributes
+    ----------
+    texts
+        Content by name.
+    tally
+        Who is in it.
+    """
+
+    texts: Mapping[str, bytes]
+    tally: Tally
+
+
+@dataclass(frozen=True)
 class ExportContents:
     """What an export holds.
 
@@ -31,10 +80,10 @@ class ExportContents:
     ----------
     files
         In the order in which they are written. One that is gone by then is left out.
-    texts
-        Tells, once the files are written, the texts that go behind them: by name, from the
-        names of the files that were written.
+    end
+        Tells, once the files are written, what goes behind them, from the names of those that
+        were.
     """
 
     files: tuple[ExportFile, ...]
-    texts: Callable[[Collection[str]], Mapping[str, bytes]]
+    end: Callable[[Collection[str]], ExportEnd]

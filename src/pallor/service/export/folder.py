@@ -11,12 +11,12 @@ from pallor.errors import UsageError
 from pallor.service.errors import ExportError
 
 if TYPE_CHECKING:
-    from pallor.service.export.contents import ExportContents
+    from pallor.service.export.contents import ExportContents, Tally
 
 Report = Callable[[int, int, str], None]
 
 
-def write_folder(contents: ExportContents, folder: Path, report: Report) -> int:
+def write_folder(contents: ExportContents, folder: Path, report: Report) -> Tally:
     """Write an export into a new folder that only its owner may enter.
 
     The clips are copied. Links would be the study's own files: who overwrites one in the export
@@ -33,8 +33,8 @@ def write_folder(contents: ExportContents, folder: Path, report: Report) -> int:
 
     Returns
     -------
-    int
-        How many clips were written.
+    Tally
+        Who is in it.
 
     Raises
     ------
@@ -52,14 +52,15 @@ def write_folder(contents: ExportContents, folder: Path, report: Report) -> int:
             if _copied(file.path, target):
                 written.append(file.name)
             report(number, len(contents.files), file.name)
-        for name, text in contents.texts(written).items():
+        end = contents.end(written)
+        for name, text in end.texts.items():
             (folder / name).write_bytes(text)
     except OSError as error:
         raise ExportError(
             f"{folder}: the export cannot be written: {error.strerror or error}; what is there is "
             "not complete: delete it, make room or name another folder"
         ) from error
-    return len(written)
+    return end.tally
 
 
 def _make_empty(folder: Path) -> None:

@@ -58,7 +58,7 @@ def zip_stream(contents: ExportContents) -> Iterator[bytes]:
                     entry.write(block)
                     yield sink.take()
             written.append(file.name)
-        for name, text in contents.texts(written).items():
+        for name, text in contents.end(written).texts.items():
             archive.writestr(_info(name), text)
             yield sink.take()
     yield sink.take()
