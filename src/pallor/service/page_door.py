@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pallor.service.security.guard import Guard
     from pallor.service.security.principal import Principal
     from pallor.service.services import Services
+    from pallor.service.study.study import Study
 
 SIGN_IN = "/sign-in"
 _OPEN = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/openapi.json", SIGN_IN)
@@ -41,7 +42,7 @@ class PageReader:
 
     def job(self, request: Request, job_id: str) -> Mapping[str, Any] | None:
         """Return a job as the REST interface tells it; None where there is none to be seen."""
-        principal: Principal = request.scope["pallor.principal"]
+        principal = self.principal(request)
         job = self.services.jobs.get(job_id) if job_id.isascii() and job_id.isprintable() else None
         if job is None or job.kind != ESTIMATE or not principal.may_see(job.owner):
             return None
@@ -49,14 +50,22 @@ class PageReader:
             self.services.audit.add(principal.name, "estimate.read", job.id)
         return as_json(job, self.services.models, self.services.jobs.position(job.id))
 
+    def principal(self, request: Request) -> Principal:
+        """Return who asks."""
+        principal: Principal = request.scope["pallor.principal"]
+        return principal
+
+    def study(self, request: Request) -> Study | None:
+        """Return the study; None for a reader who may not see it."""
+        return self.services.study if self.principal(request).allowed(("study",)) else None
+
     def models(self, request: Request) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
         """Return the cards of the models that are loaded."""
         return list(self.services.models.cards.values())
 
     def csrf_token(self, request: Request) -> str:
         """Return the token of the reader's session; empty where there is none."""
-        principal: Principal = request.scope["pallor.principal"]
-        return principal.csrf_token or ""
+        return self.principal(request).csrf_token or ""
 
 
 def attach_pages(app: FastAPI, services: Services) -> None:
