@@ -20,6 +20,8 @@ from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pallor.service.pages import CONTENT_SECURITY_POLICY, PageSettings, attach, sign_in_page
+from pallor.service.security.principal import Principal
+from pallor.service.study.study import Study
 
 CARD: dict[str, Any] = {
     "id": "00aa11bb22cc33dd",
@@ -126,6 +128,7 @@ class StandIn:
     tokens: set[str] = field(default_factory=set)
     signed_out: int = 0
     address: str = ""
+    study_kept: Study | None = None
 
     def keep(self, job: dict[str, Any]) -> str:
         """Keep a job that is done or failed; returns its page's path."""
@@ -151,6 +154,12 @@ class StandIn:
 
     def csrf_token(self, _request: Request) -> str:
         return "the-token"
+
+    def principal(self, _request: Request) -> Principal:
+        return Principal("a-key", "study", "a-key", "the-token")
+
+    def study(self, _request: Request) -> Study | None:
+        return self.study_kept
 
     def app(self, settings: PageSettings) -> FastAPI:
         app = FastAPI()

@@ -135,7 +135,7 @@ def test_recording_asks_for_many_bits_and_holds_the_camera_still(opened):
           };
           const stream = document.createElement("canvas").captureStream(30);
           const { clip, stop } = record(stream, { seconds: 1,
-            bitsPerSecond: Number(document.querySelector("[data-measure]").dataset.bitsPerSecond),
+            bitsPerSecond: Number(document.querySelector("[data-take]").dataset.bitsPerSecond),
             tick() {} });
           stop();
           return [asked, await clip];
@@ -389,7 +389,7 @@ def test_time_left_is_spoken_now_and_then(opened, service):
           const live = document.querySelector('[data-part="spoken"]');
           new MutationObserver(() => window.spoken.push(live.textContent))
             .observe(live, { childList: true, characterData: true, subtree: true });
-          document.querySelector("[data-measure]").dataset.recordingS = "11";
+          document.querySelector("[data-take]").dataset.recordingS = "11";
         }"""
     )
     record(page)

@@ -99,7 +99,7 @@ def test_without_a_model_measuring_is_not_offered(client, stand_in):
     stand_in.cards = []
     for path in ("/", "/models"):
         assert "No model is loaded" in client.get(path).text
-    assert "data-measure" not in client.get("/").text
+    assert "data-take" not in client.get("/").text
 
 
 def test_several_models_can_be_chosen_from(client, stand_in):

@@ -84,7 +84,7 @@ def test_record_estimate_download_delete(page, service):
     page.get_by_label("Age in years").fill("34")
     page.get_by_role("button", name="Start camera").click()
     page.locator('[data-check="face"][data-state="good"]').wait_for()
-    page.evaluate(f"document.querySelector('[data-measure]').dataset.recordingS = '{RECORDING_S}'")
+    page.evaluate(f"document.querySelector('[data-take]').dataset.recordingS = '{RECORDING_S}'")
     page.get_by_role("button", name=re.compile("^Record")).click()
     page.wait_for_url("**/result/*")
     page.get_by_role("heading", name="Estimated hemoglobin").wait_for()

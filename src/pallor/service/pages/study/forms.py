@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 MAX_FORM_BYTES: Final = 32 * 1024
 """A note of 1000 letters of four bytes each, percent-encoded, and the rest."""
 _MAX_FIELDS: Final = 50
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "takes_part": "study.consent_title",
+        "keeps_video": "study.consent_title",
         "code": "study.code",
         "sex": "person.sex",
         "age_years": "person.age",
@@ -30,8 +34,6 @@ LABELS: Final[Mapping[str, str]] = MappingProxyType(
         "altitude_m": "person.altitude",
         "smoking": "person.smoking",
         "note": "study.note",
-        "takes_part": "study.consent_title",
-        "keeps_video": "study.consent_title",
         "name": "study.session_name",
         "date": "study.session_date",
         "site": "study.site",
@@ -43,7 +45,7 @@ LABELS: Final[Mapping[str, str]] = MappingProxyType(
         "camera": "study.camera",
     }
 )
-"""Name of a field to its label."""
+"""Name of a field to its label, in the order in which forms show them."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,12 @@ def _text(value: object) -> str:
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
+def in_order(problems: Mapping[str, FieldProblem]) -> list[tuple[str, FieldProblem]]:
+    """Return problems in the order in which forms show their fields."""
+    places = {name: place for place, name in enumerate(LABELS)}
+    return sorted(problems.items(), key=lambda item: places.get(item[0], len(places)))
+
+
 def problem_text(name: str, problem: FieldProblem, t: Texts) -> str:
     """Say what is wrong with a field in the language of the page.
 
@@ -137,4 +145,5 @@ def problem_text(name: str, problem: FieldProblem, t: Texts) -> str:
 def _shown(value: object, t: Texts) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:g}".replace("-", "\u2212").replace(".", t("format.decimal"))
-    return str(value)
+    text = str(value)
+    return t.date(text) if _DATE.fullmatch(text) else text

@@ -17,7 +17,7 @@ from pallor.service.pages.study import (
     participant_pages,
     session_pages,
 )
-from pallor.service.pages.study.forms import LABELS, Form, problem_text, read_form
+from pallor.service.pages.study.forms import LABELS, Form, in_order, problem_text, read_form
 from pallor.service.pages.study.visit import Page, Visit, today
 from pallor.service.refusals import (
     ConflictError,
@@ -125,7 +125,8 @@ def _answered(page: Page, visit: Visit, sources: PageSources) -> Response:
         saved = page.save(visit)
     except InvalidFieldsError as error:
         problems = {
-            name: problem_text(name, problem, visit.t) for name, problem in error.problems.items()
+            name: problem_text(name, problem, visit.t)
+            for name, problem in in_order(error.problems)
         }
         return _rendered(page, visit, sources, Form(visit.posted, problems), error.status)
     except (ConflictError, NoConsentError) as error:

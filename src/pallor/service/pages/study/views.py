@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from pallor.service.pages.language import Texts
+from pallor.service.pages.language import Texts, languages, texts
 from pallor.service.pages.results import advice
 from pallor.service.pages.study.visit import participant_path
 
@@ -52,7 +52,7 @@ def line_view(line: ParticipantLine, t: Texts) -> dict[str, Any]:
         "sessions": line.sessions,
         "clips": line.clips,
         "usable": line.usable_clips,
-        "values": line.hemoglobin_values,
+        "blood_values": line.hemoglobin_values,
         "blood_missing": line.sessions_without_hemoglobin > 0,
         "blood_path": f"{path}/blood",
         "keeps_video": line.keeps_video,
@@ -72,7 +72,7 @@ def person_view(participant: Participant, t: Texts) -> dict[str, Any]:
         else {
             "date": t.date(_day(consent.given_s)),
             "version": consent.version,
-            "language": t.first(f"language.{consent.language}", otherwise=consent.language),
+            "language": _language(consent.language),
         },
         "keeps_video": consent is not None and consent.keeps_video,
     }
@@ -102,7 +102,7 @@ def session_view(found: StudySession, t: Texts) -> dict[str, Any]:
         "date": "" if found.date is None else t.date(found.date),
         "site": found.site or "",
         "pregnancy": pregnancy,
-        "values": [value_view(value, t) for value in found.hemoglobin],
+        "blood_values": [value_view(value, t) for value in found.hemoglobin],
         # The latest first: it is the one that somebody waits for.
         "clips": clips[::-1],
         "usable": sum(clip["kind"] == "usable" for clip in clips),
@@ -169,15 +169,19 @@ def value_view(value: HemoglobinValue, t: Texts) -> dict[str, Any]:
     }
 
 
-def consent_text(texts: ConsentTexts, t: Texts) -> dict[str, Any]:
+def consent_text(consent: ConsentTexts, t: Texts) -> dict[str, Any]:
     """Return the text that a participant agrees to, in the page's language where there is one."""
-    language, text = texts.in_language(t.language)
+    language, text = consent.in_language(t.language)
     paragraphs = [part.strip() for part in text.text.split("\n\n")]
     return {
         "language": language,
         "version": text.version,
         "paragraphs": [part for part in paragraphs if part],
     }
+
+
+def _language(code: str) -> str:
+    return texts(code)("language.name") if code in languages() else code
 
 
 def _word(word: str | None, t: Texts) -> str:
