@@ -28,15 +28,34 @@ DRAIN_BYTES = 64 * 2**20
 log = logging.getLogger("pallor.service")
 
 
-class ErrorAnswer(Response):
-    """``{"error": {"code", "text"}}``, also to a client that is still sending.
-
-    Where fields of what was sent are to blame, ``fields`` in it names them, each with ``code`` and
-    ``text``.
+class EarlyAnswer(Response):
+    """An answer also to a client that is still sending.
 
     A client that has not sent everything reads the answer only if the connection is not torn
     down under it. So the answer goes out at once, with the announcement that the connection will
     be closed, and what still comes is thrown away for a short while.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer, then let the rest of the request run dry."""
+        unread = not _is_read(scope)
+        if unread:
+            self.headers["connection"] = "close"
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": unread})
+        if unread:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await _drain(receive)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class ErrorAnswer(EarlyAnswer):
+    """``{"error": {"code", "text"}}``.
+
+    Where fields of what was sent are to blame, ``fields`` in it names them, each with ``code`` and
+    ``text``.
     """
 
     media_type = "application/json"
@@ -57,20 +76,6 @@ class ErrorAnswer(Response):
             }
         body = json.dumps({"error": error}, ensure_ascii=False)
         super().__init__(body.encode(), status, dict(headers or {}))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer, then let the rest of the request run dry."""
-        unread = not _is_read(scope)
-        if unread:
-            self.headers["connection"] = "close"
-        start = {"type": "http.response.start", "status": self.status_code}
-        await send({**start, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": bytes(self.body), "more_body": unread})
-        if unread:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
-                    await _drain(receive)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _is_read(scope: Scope) -> bool:

@@ -12,12 +12,14 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pallor.service.answers import answer_to
+from pallor.service.api.arrivals import arriving_clip
 from pallor.service.api.representation import as_json
 from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsError
-from pallor.service.security.guard import address_of
+from pallor.service.security.guard import address_of, check_csrf
 from pallor.service.security.origin import refuse_cross_site
 from pallor.service.security.sessions import set_cookie
 from pallor.service.store.jobs import ESTIMATE
+from pallor.service.study import clips
 from pallor.service.uploads import read_body
 
 if TYPE_CHECKING:
@@ -58,6 +60,35 @@ class PageReader:
     def study(self, request: Request) -> Study | None:
         """Return the study; None for a reader who may not see it."""
         return self.services.study if self.principal(request).allowed(("study",)) else None
+
+    async def take_clip(self, request: Request, code: str, session_name: str) -> None:
+        """Take the clip of a form into the study; its field ``csrf`` holds the token.
+
+        Raises
+        ------
+        RefusalError
+            Why not.
+        """
+        principal = self.principal(request)
+        guard: Guard = request.app.state.guard
+        guard.limiter.take("estimates", f"{principal.name} {address_of(request)}")
+        study = self.services.study
+        await asyncio.to_thread(clips.check_may_add, study, code, session_name)
+        async with arriving_clip(request) as (token, upload):
+            fields = dict(upload.fields)
+            check_csrf(principal, fields.pop("csrf", None))
+            await asyncio.to_thread(
+                clips.add,
+                study,
+                code,
+                session_name,
+                token,
+                upload.size,
+                upload.sha256,
+                upload.kind,
+                fields,
+                principal.name,
+            )
 
     def models(self, request: Request) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002
         """Return the cards of the models that are loaded."""

@@ -72,3 +72,13 @@ class PageSources(Protocol):
     def study(self, request: Request) -> Study | None:
         """Return the study; None for a reader who may not see it."""
         ...
+
+    async def take_clip(self, request: Request, code: str, session_name: str) -> None:
+        """Take the clip of a form into the study; its field ``csrf`` holds the token.
+
+        Raises
+        ------
+        RefusalError
+            Why not.
+        """
+        ...

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from pallor.service.answers import EarlyAnswer
 from pallor.service.pages.frame import frame
+from pallor.service.pages.language import Texts
 from pallor.service.pages.rendering import answer, link_to, words_of
 from pallor.service.pages.study import (
     clip_pages,
@@ -18,13 +21,15 @@ from pallor.service.pages.study import (
     session_pages,
 )
 from pallor.service.pages.study.forms import LABELS, Form, in_order, problem_text, read_form
-from pallor.service.pages.study.visit import Page, Visit, today
+from pallor.service.pages.study.visit import Page, Visit, session_path, today
 from pallor.service.refusals import (
     ConflictError,
+    CrossSiteError,
     InvalidFieldsError,
     NoConsentError,
     RefusalError,
     RoleError,
+    UnknownError,
 )
 from pallor.service.security.guard import check_csrf
 
@@ -60,6 +65,8 @@ PAGES: Final[Mapping[str, Page]] = MappingProxyType(
     }
 )
 """Path to page. A page with a form takes it at its own address."""
+CLIPS: Final = f"{_SESSION}/clips"
+"""Where a browser without scripts sends a clip; scripts send it to the REST interface."""
 
 
 def study_routes(sources: PageSources, settings: PageSettings) -> list[Route]:
@@ -72,10 +79,11 @@ def study_routes(sources: PageSources, settings: PageSettings) -> list[Route]:
     """
     from starlette.routing import Route
 
-    return [
+    pages = [
         Route(path, _endpoint(page, sources, settings), methods=_methods(page))
         for path, page in PAGES.items()
     ]
+    return [*pages, Route(CLIPS, _taking(sources, settings), methods=["POST"])]
 
 
 def _methods(page: Page) -> list[str]:
@@ -87,35 +95,66 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            visit = await visit_of(request, sources, settings)
+            visit = visit_of(request, sources, settings)
+            if request.method == "POST":
+                posted = await read_form(request)
+                check_csrf(sources.principal(request), posted.pop("csrf", None))
+                visit = replace(visit, posted=posted)
             return await asyncio.to_thread(_answered, page, visit, sources)
         except RefusalError as error:
-            return await asyncio.to_thread(refused, request, sources, error)
+            return _early(await asyncio.to_thread(refused, request, sources, error))
 
     return endpoint
 
 
-async def visit_of(request: Request, sources: PageSources, settings: PageSettings) -> Visit:
-    """Let a reader in, and read the form that was sent.
+def _taking(
+    sources: PageSources, settings: PageSettings
+) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            visit = visit_of(request, sources, settings)
+            await sources.take_clip(request, visit.code, visit.session_name)
+        except (UnknownError, RoleError, CrossSiteError) as error:
+            return _early(await asyncio.to_thread(refused, request, sources, error))
+        except RefusalError as error:
+            form = _not_taken(error, visit.t)
+            page = session_pages.ONE
+            again = await asyncio.to_thread(_rendered, page, visit, sources, form, error.status)
+            return _early(again)
+        path = link_to(request, session_path(visit.code, visit.session_name), saved="clip")
+        return moved(request, path, clip_pages.PART)
+
+    return endpoint
+
+
+def _not_taken(error: RefusalError, t: Texts) -> Form:
+    if isinstance(error, InvalidFieldsError):
+        return Form({}, _in_words(error, t))
+    words = t.first(f"error.{error.code}", otherwise=error.text).replace("{text}", error.text)
+    return Form({}, {"": words})
+
+
+def _in_words(error: InvalidFieldsError, t: Texts) -> dict[str, str]:
+    return {name: problem_text(name, problem, t) for name, problem in in_order(error.problems)}
+
+
+def _early(page: Response) -> Response:
+    """Let a page reach a browser that is still sending."""
+    return EarlyAnswer(page.body, page.status_code, page.headers)
+
+
+def visit_of(request: Request, sources: PageSources, settings: PageSettings) -> Visit:
+    """Let a reader in.
 
     Raises
     ------
     RoleError
         The study is not this reader's.
-    CrossSiteError
-        The form does not hold the token of the reader's session.
-    RefusalError
-        The form cannot be read.
     """
     study = sources.study(request)
     if study is None:
         raise RoleError("the study is open to keys with the role study or admin")
-    principal = sources.principal(request)
-    posted: dict[str, str] = {}
-    if request.method == "POST":
-        posted = await read_form(request)
-        check_csrf(principal, posted.pop("csrf", None))
-    return Visit(request, study, principal.name, words_of(request), settings, posted)
+    return Visit(request, study, sources.principal(request).name, words_of(request), settings)
 
 
 def _answered(page: Page, visit: Visit, sources: PageSources) -> Response:
@@ -124,11 +163,8 @@ def _answered(page: Page, visit: Visit, sources: PageSources) -> Response:
     try:
         saved = page.save(visit)
     except InvalidFieldsError as error:
-        problems = {
-            name: problem_text(name, problem, visit.t)
-            for name, problem in in_order(error.problems)
-        }
-        return _rendered(page, visit, sources, Form(visit.posted, problems), error.status)
+        form = Form(visit.posted, _in_words(error, visit.t))
+        return _rendered(page, visit, sources, form, error.status)
     except (ConflictError, NoConsentError) as error:
         problems = {"": visit.t.first(f"study.refused_{error.code}", otherwise=error.text)}
         return _rendered(page, visit, sources, Form(visit.posted, problems), error.status)

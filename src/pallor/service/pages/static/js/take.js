@@ -168,12 +168,18 @@ async function send(clip) {
     closeCamera();
     whenSent(answer);
   } catch (error) {
-    const key = `error.${error.code}`;
-    problem(has(key) ? text(key, { text: error.message }) : error.message || text("error.server"));
+    problem(reason(error));
     keep(clip);
   } finally {
     stopNow = null;
   }
+}
+
+/** What went wrong, in the words of the page where it has some. */
+function reason(error) {
+  const [field] = Object.values(error.fields ?? {});
+  const key = [`error.${error.code}`, `study.problem.${field?.code}`].find(has);
+  return key ? text(key, { text: error.message }) : error.message || text("error.server");
 }
 
 /** Keep a clip that could not be sent, so that nobody has to sit still a second time. */

@@ -1,10 +1,11 @@
 // Sending a clip with progress: fetch does not tell how much has been sent, XMLHttpRequest does.
 
-/** What went wrong, with the code and the words of the service. */
+/** What went wrong, with the code and the words of the service, and the fields to blame. */
 export class UploadError extends Error {
-  constructor(code, words) {
+  constructor(code, words, fields = {}) {
     super(words);
     this.code = code;
+    this.fields = fields;
   }
 }
 
@@ -15,14 +16,14 @@ export class UploadError extends Error {
 export function upload(form, address, { token, progress }) {
   const request = new XMLHttpRequest();
   const answer = new Promise((done, failed) => {
-    const fail = (code, words = "") => failed(new UploadError(code, words));
+    const fail = (...what) => failed(new UploadError(...what));
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     });
     request.addEventListener("load", () => {
       const said = request.response;
       if (request.status === 202 && said?.id) done(said);
-      else if (said?.error) fail(said.error.code, said.error.text);
+      else if (said?.error) fail(said.error.code, said.error.text, said.error.fields);
       else fail(request.status === 413 ? "too_large" : "server");
     });
     request.addEventListener("error", () => fail("network"));
