@@ -55,6 +55,8 @@ class ServiceSettings:
         A proxy in front of it speaks TLS.
     tls_cert, tls_key
         Certificate chain and key, PEM.
+    consent
+        Folder with the consent texts of the study, ``LANGUAGE.txt``; templates when not given.
     """
 
     data: Path
@@ -71,6 +73,7 @@ class ServiceSettings:
     behind_proxy: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    consent: Path | None = None
 
     @property
     def url(self) -> str:

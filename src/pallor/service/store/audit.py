@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from pallor.service.store.engine import Store
 
 MAX_WHO, MAX_ACTION, MAX_WHAT = 200, 64, 500
@@ -50,18 +52,29 @@ class AuditLog:
         self._store = store
         self._clock = clock
 
-    def add(self, who: str, action: str, what: str = "") -> None:
-        """Add a line; long texts are cut, control characters replaced."""
+    def add(self, who: str, action: str, what: str = "", *, session: Session | None = None) -> None:
+        """Add a line; long texts are cut, control characters replaced.
+
+        Parameters
+        ----------
+        who, action, what
+            As in `AuditEntry`.
+        session
+            Of a transaction that the line is part of; one of its own by default.
+        """
         from pallor.service.store.tables import AuditRow
 
         row = AuditRow(
             time_s=self._clock(),
-            who=_plain(who, MAX_WHO),
-            action=_plain(action, MAX_ACTION),
-            what=_plain(what, MAX_WHAT),
+            who=plain(who, MAX_WHO),
+            action=plain(action, MAX_ACTION),
+            what=plain(what, MAX_WHAT),
         )
-        with self._store.transaction() as session:
+        if session is not None:
             session.add(row)
+            return
+        with self._store.transaction() as own:
+            own.add(row)
 
     def entries(self, limit: int = 1000) -> tuple[AuditEntry, ...]:
         """Return the latest lines, the newest first."""
@@ -77,6 +90,7 @@ class AuditLog:
             )
 
 
-def _plain(text: str, longest: int) -> str:
+def plain(text: str, longest: int) -> str:
+    """Return a text that any database takes, and that stays one line."""
     # A line break would forge a line where the log is printed; NUL no database takes.
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[:longest]

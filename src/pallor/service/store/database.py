@@ -89,6 +89,38 @@ def _write_ahead(connection: Any) -> None:
             time.sleep(0.01)
 
 
+def fold_log(engine: Engine, wait_s: float) -> bool:
+    """Fold the write-ahead log of SQLite into the database and cut it to nothing.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be read or written.
+    """
+    import sqlite3
+
+    from sqlalchemy.exc import DBAPIError, TimeoutError
+
+    try:
+        connection = engine.raw_connection()
+    except (DBAPIError, TimeoutError) as error:
+        raise StoreError("the database does not answer: no connection is free") from error
+    try:
+        # No transaction: within one there is no folding.
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={round(1000 * wait_s)}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        answer = cursor.fetchone()
+        cursor.execute(f"PRAGMA busy_timeout={round(1000 * BUSY_TIMEOUT_S)}")
+        cursor.close()
+    except sqlite3.Error as error:
+        connection.invalidate()
+        raise StoreError(f"the log of the database cannot be folded: {error}") from error
+    finally:
+        connection.close()
+    return answer is not None and not answer[0]
+
+
 def _own(path: Path) -> None:
     """Make the file of the database, readable by its owner alone, where it is not there."""
     try:

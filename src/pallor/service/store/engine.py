@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pallor.service.errors import StoreError
-from pallor.service.store.database import READS, make_engine
+from pallor.service.store.database import READS, fold_log, make_engine
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -66,6 +66,29 @@ class Store:
         with self.transaction() as session:
             session.connection(execution_options={READS: True})
             yield session
+
+    def fold(self, wait_s: float = 0.0) -> bool:
+        """Fold the log of SQLite into its file and empty it, so that what was deleted is gone.
+
+        Parameters
+        ----------
+        wait_s
+            How long to wait for those that read or write.
+
+        Returns
+        -------
+        bool
+            False where others kept it from being done; it may be tried again. Always True on
+            PostgreSQL, where there is nothing to do.
+
+        Raises
+        ------
+        StoreError
+            If the database does not do what is asked of it.
+        """
+        if not self.is_sqlite:
+            return True
+        return fold_log(self.engine, wait_s)
 
     def close(self) -> None:
         """Close every connection."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pallor.service.errors import JobCrashedError
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from pallor.service.store.engine import Store
     from pallor.service.store.tables import JobRow
 
@@ -20,9 +22,9 @@ DONE: Final = "done"
 FAILED: Final = "failed"
 
 ESTIMATE: Final = "estimate"
-"""Kind of a job: an upload to an estimate."""
+"""A clip to an estimate."""
 CLIP_CHECK: Final = "clip_check"
-"""Kind of a job: whether a clip that a study keeps is usable."""
+"""A clip of a study to what can be said of it; the result stays as long as the clip."""
 
 MAX_ATTEMPTS = 2
 """A clip whose process died this often is not tried again."""
@@ -37,7 +39,7 @@ class Job:
     id
         Unguessable: whoever knows it may see the result.
     kind
-        ``estimate``.
+        `ESTIMATE` or `CLIP_CHECK`.
     state
         ``queued``, ``running``, ``done`` or ``failed``.
     created_s, started_s, finished_s
@@ -49,7 +51,7 @@ class Job:
     worker_id
         Who works on it now; None where nobody does.
     file_token
-        Of the upload, in the `FileStore` of uploads.
+        Of the file: in the `FileStore` of uploads, of a `CLIP_CHECK` in that of clips.
     options
         What came with the clip.
     result
@@ -107,19 +109,23 @@ class JobStore:
         file_token: str | None,
         options: Mapping[str, Any],
         key_id: str | None = None,
+        *,
+        session: Session | None = None,
     ) -> Job:
         """Put a job at the end of the queue.
 
         Parameters
         ----------
         kind
-            ``estimate``.
+            `ESTIMATE` or `CLIP_CHECK`.
         file_token
             Of the upload.
         options
             Plain values that JSON can hold.
         key_id
             The owner.
+        session
+            Of a transaction that the job is part of; one of its own by default.
         """
         from pallor.service.store.tables import JobRow
 
@@ -135,10 +141,10 @@ class JobStore:
             options=dict(options),
             owner=key_id,
         )
-        with self._store.transaction() as session:
-            session.add(row)
-            session.flush()
-            return _job(row)
+        if session is not None:
+            return _added(session, row)
+        with self._store.transaction() as own:
+            return _added(own, row)
 
     def get(self, job_id: str) -> Job | None:
         """Return a job, None if there is none of this id."""
@@ -346,7 +352,7 @@ class JobStore:
         )
 
     def expire(self, keep_results_s: float) -> int:
-        """Forget finished jobs with their results.
+        """Forget finished jobs with their results; checks of clips stay with their clips.
 
         Parameters
         ----------
@@ -362,11 +368,13 @@ class JobStore:
 
         from pallor.service.store.tables import JobRow
 
-        old = (JobRow.finished_s < self._clock() - keep_results_s) & JobRow.state.in_(
-            (DONE, FAILED)
+        old = delete(JobRow).where(
+            JobRow.finished_s < self._clock() - keep_results_s,
+            JobRow.state.in_((DONE, FAILED)),
+            JobRow.kind != CLIP_CHECK,
         )
         with self._store.transaction() as session:
-            return _rows(session.execute(delete(JobRow).where(old)))
+            return _rows(session.execute(old))
 
     def file_tokens(self) -> frozenset[str]:
         """Return the tokens of the uploads that are still needed."""
@@ -462,6 +470,12 @@ class JobStore:
             f"{row.attempts} times; record another clip"
         )
         row.finished_s = self._clock()
+
+
+def _added(session: Session, row: JobRow) -> Job:
+    session.add(row)
+    session.flush()
+    return _job(row)
 
 
 def _rows(result: Any) -> int:

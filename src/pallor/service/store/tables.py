@@ -66,10 +66,16 @@ class AuditRow(Base):
     what: Mapped[str] = mapped_column(Text)
 
 
+# SQLite would give the id of the last row again once that row is deleted; the audit log names
+# people by their ids.
+_NEVER_AGAIN = {"sqlite_autoincrement": True}
+
+
 class ParticipantRow(Base):
     """One person of a study, under the code that the study chose."""
 
     __tablename__ = "participants"
+    __table_args__ = _NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     code: Mapped[str] = mapped_column(String(64), unique=True)
@@ -87,6 +93,7 @@ class ConsentRow(Base):
     """What a participant agreed to, and when."""
 
     __tablename__ = "consents"
+    __table_args__ = _NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     participant_id: Mapped[int] = mapped_column(
@@ -103,7 +110,7 @@ class SessionRow(Base):
     """One visit of a participant."""
 
     __tablename__ = "sessions"
-    __table_args__ = (UniqueConstraint("participant_id", "name"),)
+    __table_args__ = (UniqueConstraint("participant_id", "name"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     participant_id: Mapped[int] = mapped_column(
@@ -112,6 +119,7 @@ class SessionRow(Base):
     name: Mapped[str] = mapped_column(String(64))
     date: Mapped[str | None] = mapped_column(String(32))
     site: Mapped[str | None] = mapped_column(String(200))
+    pregnancy: Mapped[str | None] = mapped_column(String(64))
     created_s: Mapped[float] = mapped_column(Float(53))
 
 
@@ -119,6 +127,7 @@ class HemoglobinRow(Base):
     """One reference value, as it was entered and in g/dL."""
 
     __tablename__ = "hemoglobin_values"
+    __table_args__ = _NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     session_id: Mapped[int] = mapped_column(
@@ -136,6 +145,7 @@ class ClipRow(Base):
     """One clip that the study keeps."""
 
     __tablename__ = "clips"
+    __table_args__ = _NEVER_AGAIN
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     session_id: Mapped[int] = mapped_column(
@@ -147,4 +157,15 @@ class ClipRow(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     simulated: Mapped[bool]
+    created_s: Mapped[float] = mapped_column(Float(53))
+    # No foreign key: whoever deletes the one deletes the other, in the same transaction.
+    job_id: Mapped[str | None] = mapped_column(String(64), index=True)
+
+
+class ClipFileRow(Base):
+    """A file that is to be deleted, unless a clip comes to own it: it is on its way in or out."""
+
+    __tablename__ = "clip_files_due"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_s: Mapped[float] = mapped_column(Float(53))
