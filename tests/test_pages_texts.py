@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import string
 
@@ -15,11 +16,20 @@ from pallor.service import errors as service_errors
 from pallor.service import refusals
 from pallor.service.jobs import estimate_job
 from pallor.service.pages.language import CATALOGS, choose, languages, texts
+from pallor.service.pages.study.forms import LABELS, problem_text
+from pallor.service.study.fields import (
+    HEMOGLOBIN_METHODS,
+    ClipFields,
+    HemoglobinFields,
+    ParticipantFields,
+    SessionFields,
+)
+from pallor.service.study.records import FieldProblem
 
 PAGES = CATALOGS.parent
 PLACE = string.Formatter()
 SOURCES = [
-    *PAGES.glob("*.py"), *(PAGES / "templates").glob("*.j2"), *(PAGES / "static").rglob("*.js"),
+    *PAGES.rglob("*.py"), *(PAGES / "templates").glob("*.j2"), *(PAGES / "static").rglob("*.js"),
 ]  # fmt: skip
 ERROR_CODES = {
     kind.code for kind in vars(errors).values()
@@ -36,7 +46,32 @@ SERVICE_FAILURES = {
     "crashed", "internal", "memory_limit", "no_model", "time_limit", "upload_missing",
 }  # fmt: skip
 SERVICE_REFUSALS = {
-    "busy", "no_key", "no_model", "too_large", "too_many_requests", "too_slow", "wrong_type",
+    "busy", "conflict", "malformed", "no_consent", "no_key", "no_model", "too_large",
+    "too_many_requests", "too_slow", "unknown", "wrong_type",
+}  # fmt: skip
+STUDY_PROBLEMS = {
+    code
+    for name in ("fields", "field_readers", "participants", "sessions")
+    for code in re.findall(
+        r'(?:ProblemError|FieldProblem)\(\s*"(\w+)"',
+        (PAGES.parent / "study" / f"{name}.py").read_text(encoding="utf-8"),
+    )
+}
+STUDY_CODES = {
+    # Those of single fields say the same more closely.
+    "problem": STUDY_PROBLEMS | {"not_the_code"} | {
+        f"{name}_{code}" for name in LABELS for code in STUDY_PROBLEMS
+    },
+    "saved": set(
+        re.findall(
+            r'Saved\([^\n]*?, "(\w+)"',
+            "".join(
+                path.read_text(encoding="utf-8") for path in sorted((PAGES / "study").glob("*.py"))
+            ),
+        )
+    ) | {"clip"},
+    "refused": {"role", "unknown", "other"},
+    "refused_text": {"role", "unknown", "cross_site"},
 }  # fmt: skip
 BY_CODE = {
     "group": set(GROUPS),
@@ -50,6 +85,8 @@ BY_CODE = {
     "stage": {"queued", "loading", "reading", "measuring"},
     "check": {"face", "distance", "light", "motion", "fps", "good", "bad", "unknown"},
     "baseline": {"mean", "sex", "sex_age"},
+    "study": {f"{kind}.{code}" for kind, codes in STUDY_CODES.items() for code in codes}
+    | {f"method_{method}" for method in HEMOGLOBIN_METHODS},
 }
 
 
@@ -78,7 +115,9 @@ def test_catalogs_have_the_same_keys_in_the_same_order_with_the_same_places(lang
 def test_turkish_is_translated():
     english, turkish = texts("en").catalog, texts("tr").catalog
     same = {key for key in english if english[key] == turkish[key]}
-    assert same == {"person.model", "chart.hemoglobin", "card.mae"}
+    assert same == {
+        "person.model", "chart.hemoglobin", "card.mae", "study.value",
+    }  # fmt: skip
 
 
 def test_no_key_is_unused():
@@ -96,6 +135,41 @@ def test_every_key_that_the_sources_name_is_there():
     named = {key for key in literal_keys() if key.split(".")[0] in families}
     assert len(named) > 80
     assert named - files <= set(texts("en").catalog)
+
+
+@pytest.mark.parametrize("code", sorted(STUDY_PROBLEMS | {"not_the_code"}))
+def test_every_problem_of_a_field_has_a_text(code):
+    assert len(STUDY_PROBLEMS) > 10
+    assert f"study.problem.{code}" in texts("en").catalog
+
+
+def test_everything_that_is_saved_has_a_text():
+    assert len(STUDY_CODES["saved"]) > 10
+    for code in STUDY_CODES["saved"]:
+        assert f"study.saved.{code}" in texts("en").catalog
+
+
+def test_every_field_that_can_be_wrong_has_a_label():
+    kinds = (ParticipantFields, SessionFields, HemoglobinFields, ClipFields)
+    names = {f.name for kind in kinds for f in dataclasses.fields(kind)}
+    assert names - set(LABELS) == {"given", "hemoglobin_g_dl", "simulated"}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_problem_is_said_with_its_places_or_in_its_own_words(language):
+    t = texts(language)
+    said = problem_text("age_years", FieldProblem("range", "own", {"low": 0.5, "high": 3}), t)
+    assert said == t("study.problem.range", low="0.5".replace(".", t("format.decimal")), high="3")
+    assert problem_text("age_years", FieldProblem("range", "own"), t) == "own"
+    assert problem_text("age_years", FieldProblem("never_heard_of", "own"), t) == "own"
+    unit = {"low": 3, "high": 25, "unit": "g/dL", "looks_like": ""}
+    said = problem_text("value", FieldProblem("range", "own", unit), t)
+    assert said == t("study.problem.range", low=3, high=25)
+
+
+def test_dates_are_written_as_the_language_does():
+    assert texts("tr").date("2026-03-09") == "09.03.2026"
+    assert texts("en").date("2026-03-09") == "2026-03-09"
 
 
 @pytest.mark.parametrize("family", ["group", "severity", "assumed", "failed"])

@@ -57,7 +57,7 @@ class Signed:
         found = re.search(r'data-csrf="([^"]*)"', self.get("/study").text)
         return html.unescape(found[1]) if found else None
 
-    def post(self, path, language="en", **fields):
+    def post(self, path, language="en", /, **fields):
         token = self.token()
         data = {**({"csrf": token} if token else {}), **fields}
         return self.client.post(path, data=data, headers={"Accept-Language": language})
@@ -334,7 +334,7 @@ def test_consent_is_renewed_but_not_to_less_than_what_is_there(nurse, study):
     given = {name: value for name, value in consented(nurse).items() if name != "keeps_video"}
     answer = nurse.post(f"{PERSON}/consent", "tr", **given)
     assert answer.status_code == 409
-    assert TR("study.refused_conflict") in answer.text
+    assert TR("study.clips_first") in answer.text
     answer = nurse.post("/study/participants/K-003/consent", **given, keeps_video="yes")
     assert answer.headers["location"] == "/study/participants/K-003?saved=consent"
     assert participants.get(study, "K-003", WHO).consent.keeps_video
@@ -389,7 +389,9 @@ def test_the_export_says_what_it_lacks(nurse, study):
     page = nurse.get("/study/export").text
     assert EN("study.of", count=3, all=5) in page
     assert 'href="/v1/study/export.zip"' in page
-    assert re.search(rf"{EN('study.export_no_clip')}: 2</h3>\s*<p class=\"codes\">K-003, K-004", page)
+    assert re.search(
+        rf"{EN('study.export_no_clip')}: 2</h3>\s*<p class=\"codes\">K-003, K-004", page
+    )
     assert re.search(rf"{EN('study.export_no_consent')}: 1</h3>\s*<p class=\"codes\">K-003<", page)
     assert "pallor extract study/cohort.csv -o features" in page
 

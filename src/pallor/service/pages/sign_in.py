@@ -36,8 +36,6 @@ def sign_in_page(
     """
     t = words_of(request)
     problem = "" if code is None else t.first(f"sign_in.{code}", otherwise=text)
-    values = {
-        **{"action": action, "problem": problem},
-        **{"here": "", "simulated": False, "csrf": "", "may_study": False},
-    }
+    stranger = {"here": "", "simulated": False, "csrf": "", "may_study": False}
+    values = {**stranger, "action": action, "problem": problem}
     return answer(request, "sign_in.html.j2", values, status=status, headers=headers)

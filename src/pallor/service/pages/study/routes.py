@@ -26,7 +26,6 @@ from pallor.service.refusals import (
     ConflictError,
     CrossSiteError,
     InvalidFieldsError,
-    NoConsentError,
     RefusalError,
     RoleError,
     UnknownError,
@@ -122,7 +121,7 @@ def _taking(
             again = await asyncio.to_thread(_rendered, page, visit, sources, form, error.status)
             return _early(again)
         path = link_to(request, session_path(visit.code, visit.session_name), saved="clip")
-        return moved(request, path, clip_pages.PART)
+        return moved(path, clip_pages.PART)
 
     return endpoint
 
@@ -165,16 +164,16 @@ def _answered(page: Page, visit: Visit, sources: PageSources) -> Response:
     except InvalidFieldsError as error:
         form = Form(visit.posted, _in_words(error, visit.t))
         return _rendered(page, visit, sources, form, error.status)
-    except (ConflictError, NoConsentError) as error:
-        problems = {"": visit.t.first(f"study.refused_{error.code}", otherwise=error.text)}
-        return _rendered(page, visit, sources, Form(visit.posted, problems), error.status)
-    return moved(visit.request, link_to(visit.request, saved.path, saved=saved.notice), saved.part)
+    except ConflictError as error:
+        form = Form(visit.posted, {"": visit.t("study.clips_first")})
+        return _rendered(page, visit, sources, form, error.status)
+    return moved(link_to(visit.request, saved.path, saved=saved.notice), saved.part)
 
 
 def _rendered(page: Page, visit: Visit, sources: PageSources, form: Form, status: int) -> Response:
     shown = page.show(visit, form)
     if shown.moved:
-        return moved(visit.request, link_to(visit.request, shown.moved))
+        return moved(link_to(visit.request, shown.moved))
     values = {
         **frame(
             visit.request,
@@ -193,7 +192,7 @@ def _rendered(page: Page, visit: Visit, sources: PageSources, form: Form, status
     return answer(visit.request, shown.template, values, status=status)
 
 
-def moved(request: Request, path: str, part: str = "") -> Response:
+def moved(path: str, part: str = "") -> Response:
     """Send a browser to another page, which it asks for anew."""
     from starlette.responses import RedirectResponse
 

@@ -20,7 +20,14 @@ from pallor.service.study import sessions
 from pallor.service.study.records import Participant
 
 SESSION_FIELDS: Final = ("name", "date", "site", "pregnancy")
-_SCRIPT_TEXTS: Final = ("hint.", "check.", "error.", "measure.", "study.clip", "study.problem.char")
+_SCRIPT_TEXTS: Final = (
+    "hint.",
+    "check.",
+    "error.",
+    "measure.",
+    "study.saved.clip",
+    "study.problem.char",
+)
 
 
 def new_session_values(participant: Participant) -> dict[str, str]:

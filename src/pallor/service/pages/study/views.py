@@ -135,7 +135,7 @@ def clip_view(clip: StudyClip, t: Texts) -> dict[str, Any]:
         "warnings": advice(check.get("warnings") or (), t) if kind == "usable" else [],
         "camera": clip.camera or "",
         "simulated": clip.simulated,
-        "time": datetime.fromtimestamp(clip.created_s).strftime("%H:%M"),  # noqa: DTZ006
+        "time": datetime.fromtimestamp(clip.created_s).strftime("%H:%M"),
         "date": t.date(_day(clip.created_s)),
         "facts": _facts(check, t),
         "share": clip.share,
@@ -206,4 +206,4 @@ def _joined(*parts: str) -> str:
 
 def _day(seconds: float) -> str:
     # The day where the service stands, as people there would write it.
-    return datetime.fromtimestamp(seconds).date().isoformat()  # noqa: DTZ006
+    return datetime.fromtimestamp(seconds).date().isoformat()

@@ -61,7 +61,7 @@ take({
     sessionStorage.setItem("pallor.camera", camera.value);
     ready();
     await refresh();
-    say(said, text("study.clip_saved"));
+    say(said, text("study.saved.clip"));
     clips().scrollIntoView();
     follow(id);
   },
