@@ -15,7 +15,7 @@ import pytest
 from pallor.errors import UsageError
 from pallor.service.errors import ExportError
 from pallor.service.export.contents import ExportContents, ExportEnd, ExportFile, Tally
-from pallor.service.export.folder import write_folder
+from pallor.service.export.folder import make_empty, write_folder
 from pallor.service.export.zip_stream import BLOCK_BYTES, zip_stream
 
 
@@ -148,6 +148,8 @@ def test_the_folder_holds_the_same(tmp_path: Path) -> None:
     what.files[1].path.unlink()
     said: list[tuple[int, int]] = []
     out = tmp_path / "deep" / "out"
+    make_empty(out)
+    make_empty(out)
     tally = write_folder(what, out, lambda done, total, _: said.append((done, total)))
     assert tally.clips == 2
     assert said == [(1, 3), (2, 3), (3, 3)]
@@ -160,18 +162,18 @@ def test_the_folder_holds_the_same(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
-    what = contents(tmp_path / "data", 1000)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     (tmp_path / "file").touch()
     for target in (tmp_path / "out", tmp_path / "file"):
         with pytest.raises(UsageError, match=str(target)):
-            write_folder(what, target, lambda *_: None)
+            make_empty(target)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     what = contents(tmp_path / "data", 1000)
     bad = ExportContents((ExportFile("x" * 300, what.files[0].path),), listed)
+    make_empty(tmp_path / "out")
     with pytest.raises(ExportError, match="not complete"):
         write_folder(bad, tmp_path / "out", lambda *_: None)

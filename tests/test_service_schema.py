@@ -77,7 +77,7 @@ def test_answers_are_those_that_are_described(url: str) -> None:
     # Not by schemathesis's own plugin of pytest, which expects another version of it.
     description = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in description.get_all_operations()]
-    assert len(operations) == 12
+    assert len(operations) == 31
     for operation in operations:
         for mode in GenerationMode:
             try:
@@ -94,6 +94,19 @@ def test_answers_are_those_that_are_described(url: str) -> None:
         "/v1/hints": {"422"},
         "/v1/session": {"200", "422"},
         "/v1/models": {"200"},
+        "/v1/participants": {"200", "201", "422"},
+        "/v1/participants/{code}": {"200", "404", "422"},
+        "/v1/participants/{code}/consents": {"201", "404", "422"},
+        "/v1/participants/{code}/sessions": {"201", "404", "422"},
+        "/v1/participants/{code}/sessions/{session}": {"200", "404"},
+        "/v1/participants/{code}/sessions/{session}/hemoglobin": {"201", "404", "422"},
+        "/v1/participants/{code}/sessions/{session}/hemoglobin/{value_id}": {"404", "422"},
+        "/v1/participants/{code}/sessions/{session}/clips": {"404"},
+        "/v1/participants/{code}/sessions/{session}/clips/{clip_id}": {"404", "422"},
+        "/v1/study": {"200"},
+        "/v1/study/consent": {"200"},
+        "/v1/study/cohort.csv": {"200"},
+        "/v1/study/export.zip": {"200"},
     }.items():
         assert statuses <= set(answered[route]), f"{route} was not really tried: {answered[route]}"
 
@@ -135,7 +148,20 @@ def test_the_description_names_every_resource(url: str) -> None:
         "/v1/estimates/{estimate_id}/events",
         "/v1/hints",
         "/v1/models",
+        "/v1/participants",
+        "/v1/participants/{code}",
+        "/v1/participants/{code}/consents",
+        "/v1/participants/{code}/sessions",
+        "/v1/participants/{code}/sessions/{session}",
+        "/v1/participants/{code}/sessions/{session}/clips",
+        "/v1/participants/{code}/sessions/{session}/clips/{clip_id}",
+        "/v1/participants/{code}/sessions/{session}/hemoglobin",
+        "/v1/participants/{code}/sessions/{session}/hemoglobin/{value_id}",
         "/v1/session",
+        "/v1/study",
+        "/v1/study/cohort.csv",
+        "/v1/study/consent",
+        "/v1/study/export.zip",
     }
     form = document["paths"]["/v1/estimates"]["post"]["requestBody"]["content"]
     assert "file" in form["multipart/form-data"]["schema"]["required"]

@@ -19,6 +19,7 @@ from pallor.cli import (
     predict,
     serve,
     simulate,
+    study,
     train,
     weights,
 )
@@ -49,6 +50,7 @@ for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(weights.app, name="weights")
 app.add_typer(keys.app, name="keys")
+app.add_typer(study.app, name="study")
 
 
 def _version(value: bool) -> None:

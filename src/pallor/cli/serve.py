@@ -53,6 +53,13 @@ def serve(
     keep_hours: Annotated[
         float, typer.Option(min=0.01, help="Results are deleted after so many hours.")
     ] = 24.0,
+    consent: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Consent texts of the study, en.txt, tr.txt, ...; templates by default.",
+        ),
+    ] = None,
     estimates_per_minute: Annotated[
         float, typer.Option(min=0.1, help="Of one key and address, after the first 30.")
     ] = 30.0,
@@ -61,7 +68,8 @@ def serve(
 
     On anything but loopback it wants a key (pallor keys add) and TLS: --tls-cert and --tls-key,
     or --behind-proxy. On loopback without keys whoever sits at the machine may do everything.
-    Clips are deleted as soon as they were processed.
+    Clips are deleted as soon as they were processed; those of a study are kept, for whoever
+    agreed to that (pallor study).
 
     The interface is described at /openapi.json; /healthz and /readyz tell whether it works,
     /metrics is for Prometheus (role admin).
@@ -90,6 +98,7 @@ def serve(
         behind_proxy=behind_proxy,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        consent=consent,
     )
     _run(settings, Rates(estimates=Rate(estimates_per_minute / 60, 30)), proxy)
 

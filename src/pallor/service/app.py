@@ -11,7 +11,17 @@ from fastapi import FastAPI
 
 from pallor._version import __version__
 from pallor.service.answers import Boundary, add_error_answers
-from pallor.service.api import estimates, health, hints, models, session
+from pallor.service.api import (
+    estimates,
+    health,
+    hints,
+    models,
+    participants,
+    session,
+    study,
+    study_clips,
+    visits,
+)
 from pallor.service.api.arrivals import MAX_UPLOADS
 from pallor.service.files import FileStore
 from pallor.service.hint_process import HintProcess
@@ -28,6 +38,8 @@ from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import open_store
 from pallor.service.store.jobs import JobStore
 from pallor.service.store.keys import KeyStore
+from pallor.service.study import clip_files
+from pallor.service.study.study import Study
 
 if TYPE_CHECKING:
     from pallor.service.settings import ServiceSettings
@@ -35,6 +47,13 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "An estimate of the hemoglobin concentration of the blood from a facial video. "
     "Research use only. Not a medical device."
+)
+
+
+RESOURCES = (
+    *(estimates, models, hints, session),
+    *(study, participants, visits, study_clips),
+    health,
 )
 
 
@@ -60,7 +79,8 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     StoreError
         The database cannot be opened, or the data folder not be made private.
     UsageError
-        It could be reached from other machines without a key, or without TLS.
+        It could be reached from other machines without a key, or without TLS; or the consent
+        texts cannot be used.
     """
     from pallor.service.jobs.supervisor import Supervisor
 
@@ -69,6 +89,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     store = open_store(settings)
     keys = KeyStore(store)
     exposure.refuse(sum(key.revoked_s is None for key in keys.list()))
+    kept = Study.open(settings, store)
     services = Services(
         settings=settings,
         store=store,
@@ -76,9 +97,10 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
         keys=keys,
         audit=AuditLog(store),
         files=FileStore(settings.uploads),
+        study=kept,
         models=cards,
         metrics=Metrics(),
-        workers=Supervisor(settings, store),
+        workers=Supervisor(settings, store, tidy=lambda: clip_files.sweep(kept)),
     )
     app = FastAPI(
         title="pallor",
@@ -93,8 +115,9 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     app.state.guard = Guard(keys, SessionStore(), RateLimiter(rates or Rates()), exposure)
     app.state.uploads = asyncio.Semaphore(MAX_UPLOADS)
     app.state.streams = set()
+    app.state.exports = set()
     app.state.hint_process = HintProcess(settings.face_model)
-    for resource in (estimates, models, hints, session, health):
+    for resource in RESOURCES:
         app.include_router(resource.router)
     attach_pages(app, services)
     add_error_answers(app)
@@ -109,6 +132,8 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await asyncio.to_thread(services.files.sweep, services.jobs.file_tokens)
+    await asyncio.to_thread(clip_files.sweep, services.study)
+    await asyncio.to_thread(clip_files.report_unknown_files, services.study)
     await asyncio.to_thread(services.workers.start)
     try:
         yield

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pallor.service.store.engine import Store
     from pallor.service.store.jobs import JobStore
     from pallor.service.store.keys import KeyStore
+    from pallor.service.study.study import Study
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Services:
         What is in it.
     files
         Uploads that wait for their job.
+    study
+        Participants, visits, blood values and clips.
     models
         Cards of the models that are loaded.
     metrics
@@ -45,6 +48,7 @@ class Services:
     keys: KeyStore
     audit: AuditLog
     files: FileStore
+    study: Study
     models: LoadedModels
     metrics: Metrics
     workers: Supervisor

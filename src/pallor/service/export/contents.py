@@ -39,6 +39,8 @@ class Tally:
         Codes of those whose clips could not be read any more.
     clips, clips_gone
         How many are in it, and how many could not be read any more.
+    simulated
+        How many of those in it are no recordings of people.
     """
 
     exported: tuple[str, ...] = ()
@@ -47,13 +49,22 @@ class Tally:
     gone: tuple[str, ...] = ()
     clips: int = 0
     clips_gone: int = 0
+    simulated: int = 0
 
-    @property
-    def participants(self) -> int:
-        """How many the study has."""
-        return sum(
-            map(len, (self.exported, self.without_clip, self.without_consent, self.gone))
-        )
+    def counts(self) -> dict[str, int]:
+        """Return how many of each: ``participants`` is the sum of the four that follow it."""
+        people = {
+            "exported": len(self.exported),
+            "without_clip": len(self.without_clip),
+            "without_consent": len(self.without_consent),
+            "gone": len(self.gone),
+        }
+        clips = {
+            "clips": self.clips,
+            "clips_gone": self.clips_gone,
+            "simulated_clips": self.simulated,
+        }
+        return {"participants": sum(people.values()), **people, **clips}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,27 @@ if TYPE_CHECKING:
 Report = Callable[[int, int, str], None]
 
 
+def make_empty(folder: Path) -> None:
+    """Make a new folder that only its owner may enter, or take one that is empty.
+
+    Raises
+    ------
+    UsageError
+        It is not empty, or cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        full = any(folder.iterdir())
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: the folder cannot be made: {error.strerror or error}"
+        ) from error
+    if full:
+        raise UsageError(f"{folder}: the folder is not empty; name a new one")
+
+
 def write_folder(contents: ExportContents, folder: Path, report: Report) -> Tally:
-    """Write an export into a new folder that only its owner may enter.
+    """Write an export into a folder; see `make_empty`.
 
     The clips are copied. Links would be the study's own files: who overwrites one in the export
     would overwrite the study's, and they would tell when it was recorded.
@@ -27,7 +46,7 @@ def write_folder(contents: ExportContents, folder: Path, report: Report) -> Tall
     contents
         What goes in.
     folder
-        Not there, or empty.
+        Empty.
     report
         Called with ``(done, total, name)``.
 
@@ -38,12 +57,9 @@ def write_folder(contents: ExportContents, folder: Path, report: Report) -> Tall
 
     Raises
     ------
-    UsageError
-        The folder is not empty, or cannot be made.
     ExportError
         It cannot be written to the end.
     """
-    _make_empty(folder)
     written: list[str] = []
     try:
         for number, file in enumerate(contents.files, 1):
@@ -61,18 +77,6 @@ def write_folder(contents: ExportContents, folder: Path, report: Report) -> Tall
             "not complete: delete it, make room or name another folder"
         ) from error
     return end.tally
-
-
-def _make_empty(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        full = any(folder.iterdir())
-    except OSError as error:
-        raise UsageError(
-            f"{folder}: the folder cannot be made: {error.strerror or error}"
-        ) from error
-    if full:
-        raise UsageError(f"{folder}: the folder is not empty; name a new one")
 
 
 def _copied(source: Path, target: Path) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pallor.service.disclaimers import RESEARCH_ONLY_SHORT
+
 if TYPE_CHECKING:
     from pallor.service.export.contents import Tally
 
 _TEXT = """\
-An export of a study, made by pallor. Research use only. Not a medical device.
+An export of a study, made by pallor.
+{notice}
 
 These are videos and health data of people, without names but recognizable: keep them where only
 those can read them who may, and delete the clips of who withdraws.
@@ -22,6 +25,7 @@ Participants of the study                        {participants:>6}
   who have not agreed that videos are kept       {without_consent:>6}
   whose clips could not be read any more         {gone:>6}
 Clips in this export                             {clips:>6}
+  that are simulated                             {simulated_clips:>6}
 Clips that could not be read any more            {clips_gone:>6}
 
 {codes}cohort.csv: one row a clip
@@ -47,6 +51,10 @@ There are no calendar dates in the tables. The files of the clips are as they ar
 may write dates and places into them.
 """
 
+_SIMULATED = (
+    "SIMULATED: clips of this study were rendered; no figure from those says anything about people."
+)
+
 
 def readme(tally: Tally) -> bytes:
     """Return the text, in UTF-8.
@@ -63,13 +71,8 @@ def readme(tally: Tally) -> bytes:
     }
     codes = "".join(f"{words}: {', '.join(found)}\n" for words, found in missing.items() if found)
     text = _TEXT.format(
-        participants=tally.participants,
-        exported=len(tally.exported),
-        without_clip=len(tally.without_clip),
-        without_consent=len(tally.without_consent),
-        gone=len(tally.gone),
-        clips=tally.clips,
-        clips_gone=tally.clips_gone,
+        **tally.counts(),
+        notice=f"{_SIMULATED}\n{RESEARCH_ONLY_SHORT}" if tally.simulated else RESEARCH_ONLY_SHORT,
         codes=codes and f"{codes}\n",
     )
     return text.encode()

@@ -112,6 +112,7 @@ def tally_of(table: StudyTable, rows: Iterable[CohortRow]) -> Tally:
         gone=tuple(code for code in missing if code not in no_clip),
         clips=len(written),
         clips_gone=len(table.rows) - len(written),
+        simulated=sum(row.simulated for row in written),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -19,7 +19,7 @@ _OWN = 0o100600 << 16
 _log = logging.getLogger("pallor.service")
 
 
-def zip_stream(contents: ExportContents) -> Iterator[bytes]:
+def zip_stream(contents: ExportContents) -> Generator[bytes, None, None]:
     """Yield a zip piece by piece; nothing is read before it is asked for.
 
     Videos do not get smaller by deflation, so everything is stored. Entries carry no time: when

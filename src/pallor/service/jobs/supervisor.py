@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -68,6 +69,8 @@ class Supervisor:
         its own by default, see `pallor.service.jobs.kinds`.
     lost_s
         Seconds without a sign of life after which a job is taken from its worker.
+    tidy
+        What else is to be done now and then, such as to finish what a killed server began.
     """
 
     def __init__(
@@ -77,10 +80,12 @@ class Supervisor:
         *,
         work: str | None = None,
         lost_s: float = LOST_S,
+        tidy: Callable[[], object] | None = None,
     ) -> None:
         self._settings = settings
         self._work = {name: work or kind.work for name, kind in KINDS.items()}
         self._lost_s = lost_s
+        self._tidy = tidy
         self._jobs = JobStore(store)
         self._uploads = FileStore(settings.uploads)
         self._files = JobFiles(settings)
@@ -162,6 +167,8 @@ class Supervisor:
         if self._is_due("tidy", _TIDY_EVERY_S):
             self._jobs.expire(self._settings.keep_results_s)
             self._uploads.sweep(self._jobs.file_tokens)
+            if self._tidy is not None:
+                self._tidy()
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()

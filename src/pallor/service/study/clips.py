@@ -13,7 +13,7 @@ from pallor.service.refusals import (
     NotReadyError,
     RefusalError,
 )
-from pallor.service.store.jobs import CLIP_CHECK
+from pallor.service.store.jobs import CLIP_CHECK, DONE, FAILED
 from pallor.service.study import clip_files
 from pallor.service.study.access import (
     clip_of,
@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from pallor.service.store.tables import ParticipantRow
     from pallor.service.study.study import Study
 
-__all__ = ["SUFFIXES", "add", "check_may_add", "delete", "path", "report_unknown_files", "sweep"]
+__all__ = [
+    "SUFFIXES",
+    "add",
+    "check_may_add",
+    "delete",
+    "get",
+    "path",
+    "report_unknown_files",
+    "sweep",
+]
 
 SUFFIXES: Final[Mapping[str, str]] = {
     "mp4": ".mp4",
@@ -123,6 +132,30 @@ def add(
         return _take_in(study, code, session_name, row, who)
     finally:
         _drop_upload(study, token)
+
+
+def get(study: Study, code: str, session_name: str, clip_id: int, who: str) -> StudyClip:
+    """Return a clip with the state of its check.
+
+    Whoever waits for the check asks often: the audit log tells who saw what was found, not who
+    waited.
+
+    Raises
+    ------
+    UnknownError
+        If there is no such participant, visit or clip.
+    """
+    from pallor.service.store.tables import ClipRow, JobRow
+
+    with study.store.reading() as session:
+        person = participant_row(session, code)
+        visit = session_row(session, person.id, session_name)
+        row = row_of_session(session, ClipRow, clip_id, visit.id)
+        found = clip_of(row, None if row.job_id is None else session.get(JobRow, row.job_id))
+        what = f"participant {person.id} clip {row.id}"
+    if found.state in (DONE, FAILED):
+        study.audit.add(who, "participant.read", what)
+    return found
 
 
 def delete(study: Study, code: str, session_name: str, clip_id: int, who: str) -> Participant:

@@ -1,0 +1,79 @@
+"""``/v1/participants/CODE/sessions/NAME/clips``: clips that the study keeps."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response
+
+from pallor.service.api.arrivals import arriving_clip, form_of
+from pallor.service.api.study_door import Id, StudyUse, Use, use_study
+from pallor.service.api.study_words import CLIP_FIELDS, ClipWords
+from pallor.service.api.words import errors
+from pallor.service.refusals import InvalidFieldsError
+from pallor.service.study import clips
+from pallor.service.study.records import FieldProblem
+from pallor.service.uploads import Upload
+
+router = APIRouter(prefix="/v1/participants/{code}/sessions/{session}/clips", tags=["study"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=ClipWords,
+    responses=errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    openapi_extra=form_of(CLIP_FIELDS),
+)
+async def add(
+    request: Request,
+    use: Annotated[StudyUse, Depends(use_study(rate="estimates"))],
+    code: str,
+    session: str,
+) -> Response:
+    """Add a clip; whether it is usable is looked at in the background.
+
+    The participant must have agreed that videos are kept. The answer names the clip's id: ask for
+    it until its state is ``done`` or ``failed``. The clip stays in either case, until it is
+    deleted; it leaves the service with the export of the study alone.
+    """
+    # Nobody sends a video that will be refused.
+    await asyncio.to_thread(clips.check_may_add, use.study, code, session)
+    async with arriving_clip(request) as (token, upload):
+        _refuse_unknown(upload)
+        _, clip = await use.do(
+            clips.add,
+            code,
+            session,
+            token,
+            upload.size,
+            upload.sha256,
+            upload.kind,
+            upload.fields,
+        )
+    headers = {"Location": f"/v1/participants/{code}/sessions/{session}/clips/{clip.id}"}
+    return JSONResponse(ClipWords.model_validate(clip).model_dump(mode="json"), 202, headers)
+
+
+@router.get("/{clip_id}", responses=errors(401, 403, 404, 422, 429))
+async def read(use: Use, code: str, session: str, clip_id: Id) -> ClipWords:
+    """Tell how far the check of a clip is, and what it found."""
+    return ClipWords.model_validate(await use.do(clips.get, code, session, clip_id))
+
+
+@router.delete("/{clip_id}", status_code=204, responses=errors(401, 403, 404, 422, 429))
+async def delete(use: Use, code: str, session: str, clip_id: Id) -> Response:
+    """Delete a clip and what was found of it, in whatever state the check is."""
+    await use.do(clips.delete, code, session, clip_id)
+    return Response(status_code=204)
+
+
+def _refuse_unknown(upload: Upload) -> None:
+    unknown = sorted(set(upload.fields) - set(CLIP_FIELDS))
+    if unknown:
+        known = ", ".join(CLIP_FIELDS)
+        text = f"there is no such field beside a clip; known are {known}"
+        # Not under the name that was sent: it may be anything.
+        raise InvalidFieldsError({"form": FieldProblem("unknown_field", text)})
