@@ -29,7 +29,8 @@ def attach(app: Starlette, sources: PageSources, settings: PageSettings | None =
 
     ``/`` (Measure), ``/result/{id}``, ``/models``, ``/study`` and below, and ``/static``; none of
     them appears in the OpenAPI description. Who may see them, cookies and headers are the
-    application's matter: it should send ``CONTENT_SECURITY_POLICY``, and allow the camera to itself.
+    application's matter: it should send ``CONTENT_SECURITY_POLICY``, and allow the camera to
+    itself.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from pallor.service.pages.study.visit import (
 )
 from pallor.service.refusals import InvalidFieldsError
 from pallor.service.study import participants, sessions
-from pallor.service.study.records import FieldProblem
+from pallor.service.study.records import FieldProblem, Participant
 
 PERSON_FIELDS: Final = (
     *("code", "sex", "age_years", "pregnancy", "altitude_m", "smoking", "note"),
@@ -62,7 +62,7 @@ def _one(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     )
 
 
-def _simulated(participant: participants.Participant) -> bool:
+def _simulated(participant: Participant) -> bool:
     return any(clip.simulated for found in participant.sessions for clip in found.clips)
 
 

@@ -20,6 +20,9 @@ async function refresh() {
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   clips().replaceChildren(...fresh.querySelector("[data-clips]").childNodes);
+  const stamp = fresh.querySelector("main > .simulated");
+  document.querySelector("main > .simulated")?.remove();
+  if (stamp) document.querySelector("main").prepend(stamp);
 }
 
 function show(id) {
