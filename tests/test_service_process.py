@@ -222,6 +222,7 @@ def test_roles_and_metrics(served: tuple[Served, Keys]) -> None:
     with server.client(keys.measure) as client:
         answer = client.get("/metrics")
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "role")
+        assert answer.json()["error"]["text"] == "this needs a key with the role admin"
     with server.client(keys.admin) as client:
         text = client.get("/metrics").text
         assert 'pallor_jobs{state="queued"}' in text
