@@ -6,11 +6,47 @@ import hashlib
 import secrets
 from typing import Any
 
+import pytest
+
+from pallor.service.settings import ServiceSettings
+from pallor.service.store.engine import Store
 from pallor.service.study import clips, participants, sessions
 from pallor.service.study.records import Participant, StudyClip
 from pallor.service.study.study import Study
 
 AGREES = {"version": "v1", "language": "en", "keeps_video": True, "takes_part": True}
+
+
+class Clock:
+    def __init__(self, now: float = 1_750_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def study(settings: ServiceSettings, store: Store) -> Study:
+    return Study.open(settings, store)
+
+
+def files_of(study: Study) -> set[str]:
+    """Tokens of the files in both folders."""
+    return {path.name for path in (*study.clips.folder.iterdir(), *study.uploads.folder.iterdir())}
+
+
+def count_rows(study: Study) -> dict[str, int]:
+    """How many rows each table has, but the log."""
+    from sqlalchemy import func, select
+
+    from pallor.service.store.tables import Base
+
+    with study.store.reading() as session:
+        return {
+            table.name: int(session.scalar(select(func.count()).select_from(table)) or 0)
+            for table in Base.metadata.sorted_tables
+            if table.name != "audit_log"
+        }
 
 
 def upload(study: Study, content: bytes) -> str:

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pallor.service.refusals import UnknownError
-from pallor.service.settings import ServiceSettings
-from pallor.service.store.engine import Store
 from pallor.service.study import clips, hemoglobin, participants, sessions
 from pallor.service.study.cohort_rows import export_rows
 from pallor.service.study.study import Study
 from pallor.service.study.summary import summary
 from service_databases import postgres, settings, store
-from study_cases import AGREES, check_done, upload
+from study_cases import AGREES, check_done, study, upload
 
-__all__ = ["postgres", "settings", "store"]
-
-
-@pytest.fixture
-def study(settings: ServiceSettings, store: Store) -> Iterator[Study]:
-    yield Study.open(settings, store)
+__all__ = ["postgres", "settings", "store", "study"]
 
 
 def test_a_participant_from_consent_to_withdrawal(study: Study) -> None:

@@ -121,8 +121,6 @@ def add(
     try:
         fields = ClipFields.from_dict(values)
         check_may_add(study, code, session_name)
-        clip_files.announce(study, token)
-        clip_files.take_in(study, token)
         row = {
             "file_token": token,
             "suffix": SUFFIXES[kind],
@@ -131,16 +129,8 @@ def add(
             "camera": fields.camera,
             "simulated": fields.simulated,
         }
-        return _add_row(study, code, session_name, row, who)
-    except RefusalError:
-        clip_files.remove(study, [token])
-        raise
-    except FileNotFoundError:
-        clip_files.remove(study, [token])
-        raise NotReadyError("the uploaded clip is no longer there: upload it again") from None
+        return _take_in(study, code, session_name, row, who)
     finally:
-        # After a failure of the database nobody knows whether the clip has its row: if it has
-        # not, its file is in the journal.
         _drop_upload(study, token)
 
 
@@ -195,6 +185,24 @@ def delete(study: Study, code: str, session_name: str, clip_id: int, who: str) -
 def path(study: Study, token: str) -> Path:
     """Return where the file of a clip is."""
     return study.clips.path(token)
+
+
+def _take_in(
+    study: Study, code: str, session_name: str, values: Mapping[str, Any], who: str
+) -> tuple[Participant, StudyClip]:
+    token = values["file_token"]
+    clip_files.announce(study, token)
+    try:
+        clip_files.take_in(study, token)
+        return _add_row(study, code, session_name, values, who)
+    except RefusalError:
+        clip_files.remove(study, [token])
+        raise
+    except FileNotFoundError:
+        clip_files.remove(study, [token])
+        raise NotReadyError("the uploaded clip is no longer there: upload it again") from None
+    # After a failure of the database nobody knows whether the clip has its row. If it has not,
+    # its file is in the journal.
 
 
 def _add_row(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from pallor.service.refusals import InvalidFieldsError
+from pallor.service.study.access import MAX_ID
 from pallor.service.study.counting import latest_consents, per_participant
 from pallor.service.study.field_readers import MAX_CODE
-from pallor.service.study.records import ParticipantLine
+from pallor.service.study.records import FieldProblem, ParticipantLine
 
 if TYPE_CHECKING:
     from pallor.service.study.study import Study
@@ -43,11 +45,17 @@ def find_lines(
         .outerjoin(counts, counts.c.participant_id == ParticipantRow.id)
         .outerjoin(consents, consents.c.participant_id == ParticipantRow.id)
     )
-    conditions: dict[str | None, Any] = {
+    conditions: dict[Missing, Any] = {
         "hemoglobin": count["waiting"] > 0,
         "clip": count["clips"] == 0,
         "consent": ~keeps_video,
     }
+    if missing is not None and missing not in conditions:
+        known = ", ".join(map(str, conditions))
+        text = f"missing is one of: {known}"
+        raise InvalidFieldsError(
+            {"missing": FieldProblem("unknown_choice", text, {"choices": known})}
+        )
     if missing is not None:
         lines = lines.where(conditions[missing])
     if sought:
@@ -55,9 +63,13 @@ def find_lines(
     total = select(func.count()).select_from(lines.subquery())
     ordered = lines.order_by(func.lower(ParticipantRow.code), ParticipantRow.id)
     with study.store.reading() as session:
-        rows = session.execute(ordered.limit(max(limit, 0)).offset(max(offset, 0))).all()
+        rows = session.execute(ordered.limit(_number(limit)).offset(_number(offset))).all()
         found = int(session.scalar(total) or 0)
     return tuple(_line(row) for row in rows), found
+
+
+def _number(number: int) -> int:
+    return min(max(number, 0), MAX_ID)
 
 
 def _line(row: Any) -> ParticipantLine:

@@ -113,6 +113,11 @@ def listing(
         (``clip``), or who have not agreed that videos are kept (``consent``).
     limit, offset
         How many lines, and how many before them are left out.
+
+    Raises
+    ------
+    InvalidFieldsError
+        If ``missing`` is another word.
     """
     found = find_lines(study, search=search, missing=missing, limit=limit, offset=offset)
     study.audit.add(who, "participant.list")
