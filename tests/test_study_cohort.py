@@ -19,6 +19,9 @@ from study_cases import AGREES, check_done, person, study, visited, with_clip
 __all__ = ["postgres", "settings", "store", "study"]
 
 
+CBC = "venous_cbc"
+
+
 def add_value(study: Study, value: float, method: str, day: str | None) -> None:
     hemoglobin.add(
         study, "a", "1",
@@ -31,9 +34,9 @@ def add_value(study: Study, value: float, method: str, day: str | None) -> None:
     [
         ("2025-03-10", [], None, None),
         # The nearest, before or after.
-        ("2025-03-10", [(10, "venous_cbc", "2025-03-01"), (11, "capillary_poc", "2025-03-12")], 11, 2),
+        ("2025-03-10", [(10, CBC, "2025-03-01"), (11, "capillary_poc", "2025-03-12")], 11, 2),
         # As near: blood from a vein.
-        ("2025-03-10", [(10, "venous_cbc", "2025-03-12"), (11, "capillary_poc", "2025-03-08")], 10, 2),
+        ("2025-03-10", [(10, CBC, "2025-03-12"), (11, "capillary_poc", "2025-03-08")], 10, 2),
         # As near and as good: the latest entered.
         ("2025-03-10", [(10, "venous_cbc", "2025-03-10"), (11, "venous_cbc", "2025-03-10")], 11, 0),
         # Of unknown date only where there is no other.
@@ -112,6 +115,34 @@ def test_the_summary_counts(study: Study) -> None:
     }  # fmt: skip
     add_value(study, 13, "venous_cbc", None)
     assert summary(study).sessions_without_hemoglobin == 0
+
+
+def test_rows_and_counts_say_of_a_clip_what_the_clip_says(study: Study) -> None:
+    visited(study, "a")
+    for number in range(8):
+        with_clip(study, "a", simulated=number == 5)
+    for ending in (
+        {"usable": True, "simulated": True}, {"usable": False, "simulated": False}, {}, None,
+        "gone", {"usable": None, "simulated": None},
+    ):  # fmt: skip
+        job = study.jobs.claim("w")
+        assert job is not None
+        if ending is None:
+            study.jobs.fail(job.id, "no_video", "no video")
+        elif ending == "gone":
+            study.jobs.delete(job.id)
+        else:
+            study.jobs.finish(job.id, ending)  # type: ignore[arg-type]
+    assert study.jobs.claim("w") is not None  # runs; the last one waits
+    clips = participants.get(study, "a", "x").sessions[0].clips
+    assert [(row.usable, row.simulated) for row in export_rows(study).rows] == [
+        (clip.usable, clip.simulated) for clip in clips
+    ]
+    usable = sum(bool(clip.usable) for clip in clips)
+    simulated = sum(clip.simulated for clip in clips)
+    found = summary(study)
+    assert (found.usable_clips, found.simulated_clips) == (usable, simulated) == (1, 2)
+    assert {clip.usable for clip in clips} == {True, False, None}
 
 
 def fill(study: Study, people: int) -> None:
