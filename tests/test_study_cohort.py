@@ -180,14 +180,14 @@ def fill(study: Study, people: int) -> None:
         session.execute(insert(t.JobRow), [
             {
                 "id": f"j{n}", "kind": "clip_check", "state": "done", "created_s": 1.0,
-                "stage": "done", "share": 1.0, "attempts": 1, "file_token": f"t{n}",
+                "stage": "done", "share": 1.0, "attempts": 1, "file_token": f"t{n:031d}",
                 "options": {}, "result": result,
             }
             for n in clips
         ])  # fmt: skip
         session.execute(insert(t.ClipRow), [
             {
-                "session_id": (n + 1) // 2, "file_token": f"t{n}", "suffix": ".webm", "bytes": 9,
+                "session_id": (n + 1) // 2, "file_token": f"t{n:031d}", "suffix": ".webm", "bytes": 9,
                 "sha256": f"{n:064d}", "simulated": False, "created_s": 1.0, "job_id": f"j{n}",
             }
             for n in clips
