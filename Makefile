@@ -1,15 +1,16 @@
 # Two commands do everything on a machine with Python >= 3.11 and a package index:
 #   make demo    environment, install, the main job on simulated clips
 #   make test    environment, test extras, the whole suite
-# Others: make fast, make test-long, make test-torch, make lint, make lock, make clean.
+# Others: make fast, make test-long, make test-torch, make lint, make audit, make lock, make clean.
 PYTHON ?= python3
 VENV ?= .venv
 TORCH_VENV ?= .venv-torch
+AUDIT_VENV ?= .venv-audit
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SHELL := /bin/bash
 
-.PHONY: help demo fast test test-long test-torch lint lock clean
+.PHONY: help demo fast test test-long test-torch lint audit lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -60,10 +61,16 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Hashes and licences always; known vulnerabilities where a source of advisories answers. Where
+# pip-audit cannot be installed the audit says so itself.
+audit: $(VENV)/.test
+	-@PYTHON=$(PYTHON) bash audit/install.sh $(AUDIT_VENV)
+	@$(BIN)/python -m audit --pip-audit $(AUDIT_VENV)/bin/pip-audit
+
 # Made anew only when a dependency changes on purpose.
 lock: | $(BIN)/python
 	$(PIP) install -q uv
 	PYTHON=$(BIN)/python bash locks/compile.sh
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) dist build demo
+	rm -rf $(VENV) $(TORCH_VENV) $(AUDIT_VENV) dist build demo

@@ -14,6 +14,21 @@ from pathlib import Path
 
 import pytest
 
+# Waits for the end of the tests, however they end, then stops the server at once and clears up.
+# A server that is just starting has no file with its number yet: hence the rounds.
+_WATCHDOG = """
+cat > /dev/null
+for round in 1 2 3 4 5; do
+  pid=$(head -n 1 "$1/data/postmaster.pid" 2> /dev/null) && kill -QUIT "$pid" 2> /dev/null
+  for tenth in 1 2 3 4 5 6 7 8 9 10; do
+    [ -e "$1/data/postmaster.pid" ] && kill -0 "$pid" 2> /dev/null && sleep 0.1
+  done
+  rm -rf "$1"
+  [ -e "$1" ] || exit 0
+  sleep 0.5
+done
+"""
+
 
 def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -46,12 +61,26 @@ def _free_port() -> int:
 
 
 @contextmanager
+def _watched(folder: Path) -> Iterator[None]:
+    """Have the server of a folder end with this process, even where that is killed."""
+    # In a session of its own: who ends the group of the tests does not end the watchdog.
+    watchdog = subprocess.Popen(
+        ["sh", "-c", _WATCHDOG, "watchdog", str(folder)],
+        stdin=subprocess.PIPE, cwd="/", start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        watchdog.communicate(timeout=30)
+
+
+@contextmanager
 def postgres_server() -> Iterator[str]:
     """Give the URL of an empty server; databases are made with `postgres_database`."""
     programs, user = _programs(), _other_user()
     # Not below pytest's folder: that one is closed to other users.
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    with _watched(folder):
         folder.chmod(0o755)
         data = folder / "data"
         data.mkdir(mode=0o700)

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def _work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[st
             raise RuntimeError("(-4:Insufficient memory) Failed to allocate 9366864 bytes")
         except RuntimeError as error:
             raise ClipError("the clip is damaged") from error
+    elif what == "many_files":
+        with ExitStack() as stack:
+            for _ in range(int(options["number"])):
+                stack.enter_context(Path(os.devnull).open())
+    elif what == "big_file":
+        # One byte far behind the end: the file takes no room on the disk, whatever its size.
+        with Path(options["path"]).open("wb") as file:
+            file.seek(int(options["bytes"]))
+            file.write(b"x")
     elif what == "weights":
         raise WeightsError(f"{path.parent}/secret.onnx: absent")
     elif what == "refuse":

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from long_tests import rounds
+from pallor.service.jobs.limits import FILE_BYTES, OPEN_FILES, limited
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store, open_store
@@ -91,6 +95,47 @@ def test_a_clip_that_fills_the_memory_fails(
         assert (failed.state, failed.code, failed.attempts) == ("failed", "memory_limit", 1)
         assert service.finished(good).state == "done"
         service.no_upload_is_left()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_clip_that_opens_or_writes_too_much_fails(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    with supervised(settings, store):
+        few = service.submit(do="many_files", number=100)
+        many = service.submit(do="many_files", number=OPEN_FILES)
+        small = service.submit(do="big_file", path=str(tmp_path / "small"), bytes=FILE_BYTES // 2)
+        big = service.submit(do="big_file", path=str(tmp_path / "big"), bytes=2 * FILE_BYTES)
+        good = service.submit("good")
+        states = [service.finished(job) for job in (few, many, small, big, good)]
+        assert [job.state for job in states] == ["done", "failed", "done", "failed", "done"]
+        assert states[1].attempts == states[3].attempts == 1
+        assert (tmp_path / "big").stat().st_size == 0
+        service.no_upload_is_left()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+def test_a_large_database_can_be_written_during_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pallor.service.jobs.limits.FILE_BYTES", 2 * 2**20)
+    with closing(sqlite3.connect(tmp_path / "large.db", isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE t (x BLOB)")
+        database.execute("INSERT INTO t VALUES (zeroblob(?))", (8 * 2**20,))
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with limited(2**30, 10.0):
+            for _ in range(20):
+                database.execute("INSERT INTO t VALUES (zeroblob(50000))")
+            # Written behind the end of the file as it was, too.
+            assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+            with (tmp_path / "other").open("wb", buffering=0) as file:
+                file.seek(12 * 2**20)
+                with pytest.raises(OSError, match="too large"):
+                    file.write(b"x")
+        database.execute("INSERT INTO t VALUES (zeroblob(?))", (20 * 2**20,))
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert (tmp_path / "large.db").stat().st_size > 20 * 2**20
 
 
 def test_no_path_and_no_trace_in_what_is_said(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ import httpx
 import pytest
 
 import hostile_uploads
+from certificate import make_certificate
 from long_tests import rounds
 from served import Served, finished, no_inner_details, pallor, serve, succeed
 
@@ -223,6 +222,7 @@ def test_roles_and_metrics(served: tuple[Served, Keys]) -> None:
     with server.client(keys.measure) as client:
         answer = client.get("/metrics")
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "role")
+        assert answer.json()["error"]["text"] == "this needs a key with the role admin"
     with server.client(keys.admin) as client:
         text = client.get("/metrics").text
         assert 'pallor_jobs{state="queued"}' in text
@@ -479,15 +479,7 @@ def test_beyond_loopback_it_wants_tls_and_a_key(tmp_path: Path, options: tuple[s
 
 
 def test_tls_beyond_loopback(tmp_path: Path) -> None:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is needed to make a certificate for the test server")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = make_certificate(tmp_path)
     secret = succeed("keys", "add", "me", "--data", tmp_path / "data").strip()
     tls = ("--tls-cert", certificate, "--tls-key", key, "--host", "0.0.0.0")  # noqa: S104
     with serve(tmp_path / "data", *tls) as server:

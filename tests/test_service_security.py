@@ -14,6 +14,7 @@ from pallor.service.security.origin import refuse_cross_site, refuse_not_local
 from pallor.service.security.principal import LOCAL, Principal
 from pallor.service.security.rate_limits import MAX_BUCKETS, Rate, RateLimiter, Rates
 from pallor.service.security.sessions import LIFETIME_S, SessionStore, csrf_matches
+from pallor.service.store.keys import Role
 
 
 @dataclass
@@ -155,17 +156,29 @@ def test_without_keys_only_who_means_this_machine(headers: dict[str, str], passe
 
 
 def test_who_sees_what() -> None:
-    phone, boss = Principal("p", "measure", "p"), Principal("b", "admin", "b")
+    phone, boss = Principal("p", Role.MEASURE, "p"), Principal("b", Role.ADMIN, "b")
     assert phone.may_see("p")
     assert not phone.may_see("q")
     assert not phone.may_see(None)
     assert boss.may_see("p")
     assert boss.may_see(None)
     assert LOCAL.may_see(None)
-    assert phone.allowed(("measure", "study"))
-    assert not phone.allowed(("study",))
-    assert not phone.allowed(())
-    assert boss.allowed(())
+
+
+def test_a_role_includes_those_before_it() -> None:
+    allowed = {
+        role: [needed for needed in Role if Principal("x", role).allowed((needed,))]
+        for role in Role
+    }
+    assert allowed == {
+        Role.MEASURE: [Role.MEASURE],
+        Role.STUDY: [Role.MEASURE, Role.STUDY],
+        Role.ADMIN: [Role.MEASURE, Role.STUDY, Role.ADMIN],
+    }
+    assert Principal("x", Role.MEASURE).allowed(("measure", "study"))
+    for role in Role:
+        assert not Principal("x", role).allowed(())
+        assert not Principal("x", role).allowed(("unknown",))
 
 
 def test_the_policy_allows_nothing_inline_and_nothing_from_elsewhere() -> None:

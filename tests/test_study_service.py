@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import time
 import zipfile
@@ -18,12 +19,14 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
+from sqlalchemy import select
 
 import hostile_uploads
 from long_tests import rounds
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.audit import AuditEntry, AuditLog
 from pallor.service.store.engine import connect
+from pallor.service.store.tables import ClipRow
 from postgres_server import postgres_database
 from served import Served, no_inner_details, pallor, serve, succeed
 from service_databases import postgres
@@ -531,3 +534,87 @@ def test_a_study_has_its_own_consent_texts(tmp_path: Path) -> None:
     shutil.rmtree(texts)
     run = pallor("serve", "--data", tmp_path / "data", "--port", 0, "--consent", texts)
     assert run.returncode == 2 and "consent" in run.stderr
+
+
+def workers_of(server: Served) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{server.pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            command = Path(f"/proc/{child}/cmdline").read_bytes()
+            if b"pallor.service.jobs.worker" in command:
+                found.append(int(child))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds workers in /proc")
+def test_kill_9_during_a_check_costs_no_clip(clips: list[Path], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    def at_work(client: httpx.Client, address: str) -> None:
+        until = time.monotonic() + 60
+        while client.get(address).json()["state"] == "queued" and time.monotonic() < until:
+            time.sleep(0.01)
+
+    def kept() -> list[bytes]:
+        return sorted(path.read_bytes() for path in (data / "clips").iterdir())
+
+    with serve(data) as server, server.client() as client:
+        enter(client, "K1", "s")
+        first = send(client, "K1", "s", clips[0]).headers["location"]
+        at_work(client, first)
+        (worker,) = workers_of(server)
+        os.kill(worker, signal.SIGKILL)
+        done = checked(client, first)
+        assert (done["state"], done["usable"]) == ("done", True)
+        # A check is no estimate, not even for who may see everything.
+        (job,) = (row.job_id for row in clip_rows(data))
+        assert client.get(f"/v1/estimates/{job}").status_code == 404
+        assert client.delete(f"/v1/estimates/{job}").status_code == 404
+        assert client.get(f"/estimates/{job}").status_code == 404
+
+        second = send(client, "K1", "s", clips[1]).headers["location"]
+        waits = send(client, "K1", "s", clips[2]).headers["location"]
+        at_work(client, second)
+        os.kill(server.pid, signal.SIGKILL)
+    sent = sorted(clip.read_bytes() for clip in clips[:3])
+    assert kept() == sent
+    with serve(data) as server, server.client() as client:
+        for address in (first, second, waits):
+            assert checked(client, address)["state"] == "done", address
+        assert kept() == sent
+        assert server.uploads() == []
+        told = client.delete("/v1/participants/K1").json()
+        assert told["files"] == 3 and kept() == []
+
+
+def clip_rows(data: Path) -> list[ClipRow]:
+    store = connect(ServiceSettings(data).url)
+    try:
+        with store.reading() as session:
+            return list(session.scalars(select(ClipRow)))
+    finally:
+        store.close()
+
+
+def test_a_clip_that_is_no_clip_fails_and_stays_until_it_is_deleted(tmp_path: Path) -> None:
+    with serve(tmp_path / "data") as server, server.client() as client:
+        enter(client, "J1", "s")
+        junk = b"\0\0\0\x18ftypisom" + bytes(range(256)) * 10
+        address = send(client, "J1", "s", junk).headers["location"]
+        clip = checked(client, address)
+        assert (clip["state"], clip["usable"]) == ("failed", False) and clip["text"]
+        no_inner_details(json.dumps(clip), server.data)
+        assert len(list((server.data / "clips").iterdir())) == 1
+        assert client.get("/v1/study").json()["usable_clips"] == 0
+        assert client.delete(address).status_code == 204
+        assert list((server.data / "clips").iterdir()) == []
+
+
+def test_clips_are_limited_as_estimates_are(tmp_path: Path) -> None:
+    with (
+        serve(tmp_path / "data", "--estimates-per-minute", "0.1") as server,
+        server.client() as client,
+    ):
+        statuses = [send(client, "nobody", "s", b"x").status_code for _ in range(31)]
+        assert statuses == [404] * 30 + [429]
+        assert client.get("/v1/study").status_code == 200

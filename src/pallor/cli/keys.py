@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Keys of access to the service. Roles: measure (estimates), study (also the collection "
-    "of a cohort), admin (everything, with metrics and what other keys made).",
+    help="Keys of access to the service. Roles, each with all before it: measure (estimates), "
+    "study (also the collection of a cohort), admin (also metrics, and what other keys made).",
 )
 
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Data folder of the service.")]
@@ -34,7 +34,9 @@ Url = Annotated[
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Of the person, program or device that gets it.")],
-    role: Annotated[str, typer.Option(help="measure, study or admin.")] = "measure",
+    role: Annotated[
+        str, typer.Option(help="measure, study (includes measure) or admin.")
+    ] = "measure",
     data: Data = DATA,
     database_url: Url = None,
 ) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pallor.errors import PallorError, PictureError, WeightsError
+from pallor.service.jobs.limits import limit_open_files
 from pallor.service.refusals import BusyError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def _begin(face_model: Path | None) -> None:
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        limit_open_files()
     except ImportError:  # Windows has no such limits.
         pass
     from pallor.video.face import FaceLandmarker

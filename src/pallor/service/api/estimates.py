@@ -29,8 +29,8 @@ _ID = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 
 router = APIRouter(prefix="/v1/estimates", tags=["estimates"])
 
-May = Annotated[Principal, Depends(allow("measure", "study"))]
-MayCreate = Annotated[Principal, Depends(allow("measure", "study", rate="estimates"))]
+May = Annotated[Principal, Depends(allow("measure"))]
+MayCreate = Annotated[Principal, Depends(allow("measure", rate="estimates"))]
 
 
 class Format(StrEnum):

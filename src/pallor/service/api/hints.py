@@ -35,7 +35,7 @@ _STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 )
 async def hints(
     request: Request,
-    principal: Annotated[Principal, Depends(allow("measure", "study", rate="hints"))],
+    principal: Annotated[Principal, Depends(allow("measure", rate="hints"))],
 ) -> dict[str, Any]:
     """Tell what one frame shows: a JPEG or PNG of at most 200 kB and 640 pixels a side.
 

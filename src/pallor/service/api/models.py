@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 @router.get("", response_model=ModelList, responses=errors(401, 403, 429))
 async def models(
-    request: Request, _principal: Annotated[Principal, Depends(allow("measure", "study"))]
+    request: Request, _principal: Annotated[Principal, Depends(allow("measure"))]
 ) -> dict[str, Any]:
     """List the models with what they were trained on and how they did; the default first."""
     cards = list(services_of(request).models.cards.values())

@@ -22,7 +22,7 @@ MAX_BYTES = 1000
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
 
-Anybody = Annotated[Principal, Depends(allow("measure", "study"))]
+Anybody = Annotated[Principal, Depends(allow("measure"))]
 _BODY = {
     "type": "object",
     "properties": {"key": {"type": "string"}},

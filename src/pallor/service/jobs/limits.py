@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from dataclasses import dataclass
 _PR_SET_PDEATHSIG = 1
 SPARE_CPU_S = 30
 SPARE_MEMORY_BYTES = 64 * 2**20
+OPEN_FILES = 256
+"""A worker has some twenty open: the clip, the database, pipes."""
+FILE_BYTES = 2**30
+"""By how much a file may grow during a job. Nothing but the database writes, and that little."""
 
 
 def settle() -> None:
@@ -25,8 +30,19 @@ def settle() -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_open_files()
     with contextlib.suppress(OSError):
         os.nice(5)
+
+
+def limit_open_files() -> None:
+    """Hold the process to `OPEN_FILES`, for good: the server, which starts it, needs many more."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = _lower(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def die_with_parent() -> None:
@@ -69,7 +85,10 @@ class MemoryLimit:
 
 @contextlib.contextmanager
 def limited(memory_bytes: int, time_s: float) -> Iterator[MemoryLimit]:
-    """Hold what is done inside to memory and processor time.
+    """Hold what is done inside to memory, processor time and the size of files.
+
+    A file may become `FILE_BYTES` larger than the largest one that is open at the beginning, such
+    as the database or a log: what a job says of its progress must get through. More is an OSError.
 
     Parameters
     ----------
@@ -97,16 +116,38 @@ def limited(memory_bytes: int, time_s: float) -> Iterator[MemoryLimit]:
         )
         resource.setrlimit(resource.RLIMIT_AS, (limit.limit_bytes or -1, memory[1]))
     resource.setrlimit(resource.RLIMIT_CPU, (_lower(seconds, cpu[1]), cpu[1]))
+    files, largest = resource.getrlimit(resource.RLIMIT_FSIZE), _largest_open_file()
+    if largest is not None:
+        resource.setrlimit(
+            resource.RLIMIT_FSIZE, (_lower(largest + FILE_BYTES, files[1]), files[1])
+        )
     try:
         yield limit
     finally:
         resource.setrlimit(resource.RLIMIT_AS, memory)
         resource.setrlimit(resource.RLIMIT_CPU, cpu)
+        resource.setrlimit(resource.RLIMIT_FSIZE, files)
 
 
 def _lower(wanted: int, hard: int) -> int:
     # RLIM_INFINITY is -1.
     return wanted if hard < 0 else min(wanted, hard)
+
+
+def _largest_open_file() -> int | None:
+    """Return the size in bytes of the largest file that is open; None where it cannot be told."""
+    sizes = [0]
+    try:
+        names = os.listdir("/proc/self/fd")  # noqa: PTH208 - numbers, not paths
+    except OSError:
+        return None
+    for name in names:
+        # The list itself was open while it was made.
+        with contextlib.suppress(OSError):
+            about = os.fstat(int(name))
+            if stat.S_ISREG(about.st_mode):
+                sizes.append(about.st_size)
+    return max(sizes)
 
 
 def _address_space() -> int | None:

@@ -13,6 +13,7 @@ from pallor.service.refusals import CrossSiteError, NoKeyError, RoleError
 from pallor.service.security.origin import SAFE_METHODS, refuse_cross_site, refuse_not_local
 from pallor.service.security.principal import LOCAL, Principal
 from pallor.service.security.sessions import cookie_name, csrf_matches
+from pallor.service.store.keys import Role
 
 if TYPE_CHECKING:
     from pallor.service.security.exposure import Exposure
@@ -107,7 +108,7 @@ class Guard:
         request
             Any.
         roles
-            One of which is needed.
+            One of which is needed, or a role that includes it.
         rate
             Kind of request, a field of `Rates`.
 
@@ -122,7 +123,8 @@ class Guard:
             raise NoKeyError(NO_KEY)
         self.limiter.take(rate, f"{principal.name} {address_of(request)}")
         if not principal.allowed(roles):
-            raise RoleError(f"this needs a key with the role {' or '.join(roles)}")
+            enough = [role for role in Role if any(role.includes(needed) for needed in roles)]
+            raise RoleError(f"this needs a key with the role {' or '.join(enough)}")
         if request.method not in SAFE_METHODS:
             check_csrf(principal, request.headers.get(CSRF_HEADER))
         return principal
@@ -151,7 +153,7 @@ def allow(*roles: str, rate: str = "general") -> Callable[[Request], Awaitable[P
     Parameters
     ----------
     roles
-        ``measure``, ``study``; ``admin`` may do everything.
+        One of which is needed, or a role that includes it; see `Role`.
     rate
         Kind of request, a field of `Rates`.
     """

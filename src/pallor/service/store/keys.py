@@ -21,11 +21,20 @@ MAX_NAME = 100
 
 
 class Role(StrEnum):
-    """What a key allows; each includes nothing of the others but ``admin``, which has all."""
+    """What a key allows.
+
+    Each includes those before it: who collects a cohort also measures, and ``admin`` may do
+    everything. It is asked for the least that is needed, so nothing lists them anew.
+    """
 
     MEASURE = "measure"
     STUDY = "study"
     ADMIN = "admin"
+
+    def includes(self, role: str) -> bool:
+        """Tell whether who holds this role may do what another role may."""
+        order = list(Role)
+        return role in order[: order.index(self) + 1]
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,6 @@ class Key:
     role: Role
     created_s: float
     revoked_s: float | None = None
-
-    def allows(self, role: str) -> bool:
-        """Tell whether the key may do what the role may."""
-        return self.role == Role.ADMIN or self.role == role
 
 
 class KeyStore:
