@@ -103,3 +103,4 @@ def fill(study: Study) -> None:
     add_person(study, "K-005", sex="male", age_years=8)
     add_session(study, "K-005")
     add_clip(study, "K-005")
+    add_person(study, "K-006", sex="female", pregnancy="first trimester")

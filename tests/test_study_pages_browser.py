@@ -127,9 +127,9 @@ def enter(page, code, button):
     page.get_by_role("button", name=button, exact=True).click()
 
 
-def noise(path):
+def noise(path, seed=0):
     """A video in which there is no face."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=30)
         stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
@@ -254,6 +254,31 @@ def test_a_day_of_a_nurse(opened, service, tmp_path):
     page.get_by_role("heading", name="There is no such page").wait_for()
 
 
+def test_a_check_that_ends_does_not_interrupt_the_next_recording(opened, service, tmp_path):
+    served, key = service
+    page = opened(served.url)
+    sign_in(page, key)
+    enter(page, "K-2", "Save and start today’s session")
+    page.get_by_label("Video file").set_input_files(str(noise(tmp_path / "noise.mp4", seed=1)))
+    page.get_by_role("button", name="Send this video").click()
+    page.locator('[data-kind="waiting"]').wait_for()
+    page.get_by_role("button", name="Start camera").click()
+    page.evaluate("document.querySelector('[data-take]').dataset.recordingS = '60'")
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    page.locator('[data-kind="unusable"]').wait_for(timeout=CHECKED_MS)
+    page.wait_for_timeout(500)
+    assert page.locator("[data-take]").get_attribute("data-step") == "recording"
+    assert page.evaluate("document.activeElement.dataset.part") == "cancel"
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name=re.compile("^Record")).wait_for()
+    assert len(kept(served)) == 1
+    page.get_by_role("link", name="Delete this video").click()
+    fine(page)
+    page.get_by_role("button", name="Delete this video").click()
+    page.get_by_text("The video is deleted.").wait_for()
+    assert kept(served) == []
+
+
 def test_without_scripts_everything_but_recording_works(opened, service, simulated_clip):
     served, key = service
     page = opened(served.url, java_script_enabled=False)
@@ -331,6 +356,10 @@ def test_pregnancy_is_asked_of_women_only(opened, filled):
     page.get_by_label("Sex").select_option("male")
     assert not page.get_by_label("Pregnancy").is_visible()
     assert page.locator("#pregnancy").input_value() == ""
+    # What another program entered is not lost by opening a form.
+    page.goto("/study/participants/K-006/details")
+    page.get_by_label("Sex").select_option("")
+    assert page.get_by_label("Pregnancy").input_value() == "first trimester"
 
 
 def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):

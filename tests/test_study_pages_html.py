@@ -372,25 +372,27 @@ def test_the_list_searches_filters_and_pages(nurse, study):
     assert "X-059" in nurse.get("/study?page=2").text
     assert re.search(r'rel="next" href="/study\?page=2"', page)
     found = re.findall(r'class="code"[^>]*>([^<]+)<', nurse.get("/study?search=k-00").text)
-    assert found == ["K-001", "K-002", "K-003", "K-004", "K-005"]
+    assert found == ["K-001", "K-002", "K-003", "K-004", "K-005", "K-006"]
     found = re.findall(
         r'class="code"[^>]*>([^<]+)<', nurse.get("/study?missing=hemoglobin&search=K").text
     )
     assert found == ["K-001", "K-002", "K-005"]
-    for path in ("/study?search=%3Cscript%3E&missing=x&page=-3", "/study?page=999999999999"):
-        answer = nurse.get(path)
-        assert answer.status_code == 200
-        assert "<script>" not in answer.text
-        assert EN("study.nobody_found") in answer.text or "page=999" in path
+    answer = nurse.get("/study?search=%3Cscript%3E&missing=x&page=-3")
+    assert answer.status_code == 200
+    assert "<script>" not in answer.text
+    assert EN("study.nobody_found") in answer.text
+    answer = nurse.get("/study?page=999&search=x-&lang=en")
+    assert answer.headers["location"] == "/study?search=x-&page=2&lang=en"
+    assert nurse.get("/study?page=999999999999").status_code == 200
 
 
 def test_the_export_says_what_it_lacks(nurse, study):
     fill(study)
     page = nurse.get("/study/export").text
-    assert EN("study.of", count=3, all=5) in page
+    assert EN("study.of", count=3, all=6) in page
     assert 'href="/v1/study/export.zip"' in page
     assert re.search(
-        rf"{EN('study.export_no_clip')}: 2</h3>\s*<p class=\"codes\">K-003, K-004", page
+        rf"{EN('study.export_no_clip')}: 3</h3>\s*<p class=\"codes\">K-003, K-004, K-006", page
     )
     assert re.search(rf"{EN('study.export_no_consent')}: 1</h3>\s*<p class=\"codes\">K-003<", page)
     assert "pallor extract study/cohort.csv -o features" in page
@@ -478,9 +480,23 @@ def test_who_may_only_measure_sees_no_study(service, study):
         assert EN("study.refused_text.role") in answer.text
         assert "K-001" not in answer.text
         assert 'href="/study' not in answer.text
-    answer = other.client.post(f"{PERSON}/withdraw", data={"confirm": "K-001"})
+    before = participants.get(study, "K-001", WHO)
+    token = {"csrf": re.search(r'data-csrf="([^"]*)"', other.get("/models").text)[1]}
+    answer = other.client.post(f"{PERSON}/withdraw", data={"confirm": "K-001", **token})
     assert answer.status_code == 403
-    assert participants.get(study, "K-001", WHO)
+    content = b"\x1aE\xdf\xa3" + b"x" * 500
+    answer = other.client.post(f"{SESSION}/clips", data=token, files={"file": ("a.webm", content)})
+    assert answer.status_code == 403
+    assert participants.get(study, "K-001", WHO) == before
+
+
+def test_a_page_stands_once_in_the_audit_log(nurse, study):
+    fill(study)
+    for path in (f"{PERSON}/details", SESSION, f"{SESSION}/blood/1", f"{PERSON}/withdraw"):
+        before = set(study.audit.entries())
+        nurse.get(path)
+        (entry,) = set(study.audit.entries()) - before
+        assert (entry.action, entry.what) == ("participant.read", "participant 1")
 
 
 def test_admin_sees_the_study_and_a_stranger_is_asked_for_a_key(service, study):

@@ -27,7 +27,7 @@ PART: Final = "blood"
 
 def _next(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     """Lead to where a value is entered: the first session that has clips and no value."""
-    participant = visit.participant()
+    participant = visit.participant
     without = [found for found in participant.sessions if not found.hemoglobin]
     with_clips = [found for found in without if found.clips]
     for found in (*with_clips, *without, *reversed(participant.sessions)):

@@ -30,6 +30,11 @@ def _show(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
         limit=LINES,
         offset=LINES * (number - 1),
     )
+    pages = max(1, -(-found // LINES))
+    if number > pages:
+        # Somebody withdrew, or the address was typed.
+        more = {"search": search, "missing": missing or "", "page": str(pages)}
+        return Shown(moved="/study", parameters=more)
     counts = summary(visit.study)
     return Shown(
         "study_list.html.j2",
@@ -40,7 +45,7 @@ def _show(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
             "search": search,
             "missing": missing or "",
             "page": number,
-            "pages": max(1, -(-found // LINES)),
+            "pages": pages,
         },
         simulated=counts.simulated_clips > 0,
     )

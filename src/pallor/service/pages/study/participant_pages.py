@@ -49,7 +49,7 @@ def consent_values(posted: Mapping[str, str]) -> dict[str, str]:
 
 
 def _one(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
-    participant = visit.participant()
+    participant = visit.participant
     return Shown(
         "study_participant.html.j2",
         {
@@ -67,11 +67,11 @@ def _simulated(participant: Participant) -> bool:
 
 
 def _details(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
-    return Shown("study_details.html.j2", {"person": person_view(visit.participant(), visit.t)})
+    return Shown("study_details.html.j2", {"person": person_view(visit.participant, visit.t)})
 
 
 def _details_now(visit: Visit) -> Mapping[str, str]:
-    participant = visit.participant()
+    participant = visit.participant
     return as_text({name: getattr(participant, name) for name in PERSON_FIELDS})
 
 
@@ -86,7 +86,7 @@ def _consent(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     return Shown(
         "study_consent.html.j2",
         {
-            "person": person_view(visit.participant(), visit.t),
+            "person": person_view(visit.participant, visit.t),
             "consent": consent_text(visit.study.consent, visit.t),
         },
     )
@@ -98,7 +98,7 @@ def _renew(visit: Visit) -> Saved:
 
 
 def _leave(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
-    participant = visit.participant()
+    participant = visit.participant
     visits = participant.sessions
     return Shown(
         "study_withdraw.html.j2",
@@ -112,7 +112,7 @@ def _leave(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
 
 
 def _withdraw(visit: Visit) -> Saved:
-    participant = visit.participant()
+    participant = visit.participant
     if visit.posted.get("confirm", "").strip() != participant.code:
         text = "confirm is not the code: type the code of the participant"
         raise InvalidFieldsError({"confirm": FieldProblem("not_the_code", text)})

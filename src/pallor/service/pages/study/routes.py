@@ -173,7 +173,7 @@ def _answered(page: Page, visit: Visit, sources: PageSources) -> Response:
 def _rendered(page: Page, visit: Visit, sources: PageSources, form: Form, status: int) -> Response:
     shown = page.show(visit, form)
     if shown.moved:
-        return moved(link_to(visit.request, shown.moved))
+        return moved(link_to(visit.request, shown.moved, **shown.parameters))
     values = {
         **frame(
             visit.request,

@@ -39,7 +39,7 @@ def new_session_values(participant: Participant) -> dict[str, str]:
 
 
 def _new(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
-    return Shown("study_new_session.html.j2", {"person": person_view(visit.participant(), visit.t)})
+    return Shown("study_new_session.html.j2", {"person": person_view(visit.participant, visit.t)})
 
 
 def _create(visit: Visit) -> Saved:
@@ -110,7 +110,7 @@ def _delete(visit: Visit) -> Saved:
     return Saved(participant_path(visit.code), "session_deleted")
 
 
-NEW: Final = Page(_new, _create, lambda visit: new_session_values(visit.participant()))
+NEW: Final = Page(_new, _create, lambda visit: new_session_values(visit.participant))
 ONE: Final = Page(_one)
 DETAILS: Final = Page(_details, _change, _details_now)
 DELETE: Final = Page(_sure, _delete)

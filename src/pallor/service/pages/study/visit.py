@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -71,8 +72,9 @@ class Visit:
             raise UnknownError("there is no such page")
         return number
 
+    @cached_property
     def participant(self) -> Participant:
-        """Return the participant whose page it is.
+        """The participant whose page it is, read once: every reading stands in the audit log.
 
         Raises
         ------
@@ -89,7 +91,7 @@ class Visit:
         UnknownError
             There is none.
         """
-        participant = self.participant()
+        participant = self.participant
         found = participant.session(self.session_name)
         if found is None:
             raise UnknownError("there is no such session")
@@ -110,8 +112,8 @@ class Shown:
         Beginnings of the keys whose texts its script needs.
     simulated
         Whether any of it was simulated.
-    moved
-        Another path that shows it; nothing else counts then.
+    moved, parameters
+        Another path that shows it, and what its address says; nothing else counts then.
     """
 
     template: str = ""
@@ -119,6 +121,7 @@ class Shown:
     script_texts: tuple[str, ...] = ()
     simulated: bool = False
     moved: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ async function follow(id) {
     await new Promise((done) => setTimeout(done, ASK_MS));
     try {
       const answer = await fetch(`${page.dataset.upload}/${id}`);
+      // Too many questions, or a server that starts again: asked once more.
+      if (!answer.ok && ![401, 403, 404].includes(answer.status)) continue;
       const { state, share } = answer.ok ? await answer.json() : { state: "gone" };
       if (state !== "queued" && state !== "running") {
         await refresh();
@@ -55,13 +57,24 @@ async function follow(id) {
   }
 }
 
+let label = "";
+let named = false;
+
+camera.addEventListener("input", () => {
+  named = true;
+});
+
 take({
   /** Name the camera: as it was called before in this tab, else as it calls itself. */
   opened(track) {
-    if (!camera.value) camera.value = track.label.slice(0, 200);
+    label = track.label;
+    if (named) return;
+    const before = sessionStorage.getItem(`pallor.camera.${label}`);
+    camera.value = before ?? (label.slice(0, 200) || camera.value);
   },
   async sent({ id }) {
     sessionStorage.setItem("pallor.camera", camera.value);
+    if (label) sessionStorage.setItem(`pallor.camera.${label}`, camera.value);
     ready();
     await refresh();
     say(said, text("study.saved.clip"));
