@@ -67,6 +67,20 @@ def test_a_change_leaves_alone_what_is_absent(study: Study) -> None:
     assert (changed.date, changed.site) == (None, "s")
 
 
+def test_every_text_that_is_taken_is_stored_as_it_is(study: Study) -> None:
+    note = "\N{GRINNING FACE}" * 999 + "\n"
+    site = "\u0131\u015f\u0643 \N{GRINNING FACE}'\"%_\\;--" * 10
+    made = person(study, "0" * 64, note=note, pregnancy="Second-Trimester", smoking="\u226520")
+    assert (made.note, made.pregnancy, made.smoking) == (
+        note.strip(), "Second-Trimester", "\u226520",
+    )  # fmt: skip
+    found = sessions.create(study, "0" * 64, {"name": "1" * 64, "site": site}, "x" * 1000)
+    assert found.sessions[0].site == site
+    clip = with_clip(study, "0" * 64, "1" * 64, camera="\N{GRINNING FACE}" * 200)
+    assert clip.camera == "\N{GRINNING FACE}" * 200
+    assert participants.get(study, "0" * 64, "\udcff\x00").sessions[0].clips == (clip,)
+
+
 def test_pregnancy_goes_with_sex_and_age_whatever_is_changed(study: Study) -> None:
     person(study, "a", sex="female", age_years=30)
     sessions.create(study, "a", {"name": "1", "pregnancy": "third trimester"}, "x")

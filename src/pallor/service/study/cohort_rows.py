@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pallor.service.study.access import clip_of
-from pallor.service.study.counting import latest_consents
+from pallor.service.study.counting import is_simulated, is_usable, keeps_video
 
 if TYPE_CHECKING:
-    from pallor.service.store.tables import HemoglobinRow, SessionRow
+    from pallor.service.store.tables import HemoglobinRow, ParticipantRow, SessionRow
     from pallor.service.study.study import Study
 
 R = TypeVar("R")
@@ -119,14 +118,11 @@ def export_rows(study: Study) -> StudyTable:
 
     from pallor.service.store import tables as t
 
-    consents = latest_consents()
     with study.store.reading() as session:
         people = session.scalars(
             select(t.ParticipantRow).order_by(func.lower(t.ParticipantRow.code))
         ).all()
-        keeping = set(
-            session.scalars(select(consents.c.participant_id).where(consents.c.keeps_video))
-        )
+        keeping = set(session.scalars(select(t.ParticipantRow.id).where(keeps_video())))
         visits = _grouped(
             session.scalars(
                 select(t.SessionRow).order_by(
@@ -138,13 +134,21 @@ def export_rows(study: Study) -> StudyTable:
         values = _grouped(
             session.scalars(select(t.HemoglobinRow).order_by(t.HemoglobinRow.id)), "session_id"
         )
-        clips: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
-        for clip, job in session.execute(
-            select(t.ClipRow, t.JobRow)
-            .outerjoin(t.JobRow, t.JobRow.id == t.ClipRow.job_id)
-            .order_by(t.ClipRow.id)
-        ):
-            clips[clip.session_id].append((clip, job))
+        clips = _grouped(
+            session.execute(
+                select(
+                    t.ClipRow.session_id,
+                    t.ClipRow.camera,
+                    t.ClipRow.file_token,
+                    t.ClipRow.suffix,
+                    is_simulated().label("simulated"),
+                    is_usable().label("usable"),
+                )
+                .outerjoin(t.JobRow, t.JobRow.id == t.ClipRow.job_id)
+                .order_by(t.ClipRow.id)
+            ),
+            "session_id",
+        )
     rows: list[CohortRow] = []
     references: list[ReferenceValue] = []
     without_clip: list[str] = []
@@ -196,11 +200,10 @@ def days_apart(one: str | None, other: str | None) -> int | None:
 
 
 def _rows(
-    person: Any, visit: Any, chosen: HemoglobinRow | None, clips: Iterable[tuple[Any, Any]]
+    person: ParticipantRow, visit: SessionRow, chosen: HemoglobinRow | None, clips: Iterable[Any]
 ) -> list[CohortRow]:
     rows = []
-    for number, (clip, job) in enumerate(clips, start=1):
-        seen = clip_of(clip, job)
+    for number, clip in enumerate(clips, start=1):
         rows.append(
             CohortRow(
                 participant=person.code,
@@ -217,8 +220,8 @@ def _rows(
                 pregnancy=visit.pregnancy or person.pregnancy,
                 altitude_m=person.altitude_m,
                 smoking=person.smoking,
-                simulated=seen.simulated,
-                usable=seen.usable,
+                simulated=bool(clip.simulated),
+                usable=None if clip.usable is None else bool(clip.usable),
                 token=clip.file_token,
                 file_name=f"clips/{person.code}/{visit.name}/{number:03d}{clip.suffix}",
             )

@@ -5,24 +5,46 @@ from __future__ import annotations
 from typing import Any
 
 
+def is_usable() -> Any:
+    """Return an expression on ``ClipRow`` outer joined to ``JobRow``: `StudyClip.usable`."""
+    from sqlalchemy import case, func, null, or_
+
+    from pallor.service.store.jobs import DONE, FAILED
+    from pallor.service.store.tables import JobRow
+
+    found = func.coalesce(JobRow.result["usable"].as_boolean(), False)
+    return case(
+        (or_(JobRow.id.is_(None), JobRow.state == FAILED), False),
+        (JobRow.state == DONE, found),
+        else_=null(),
+    )
+
+
+def is_simulated() -> Any:
+    """Return an expression on ``ClipRow`` outer joined to ``JobRow``: `StudyClip.simulated`."""
+    from sqlalchemy import func, or_
+
+    from pallor.service.store.tables import ClipRow, JobRow
+
+    found = func.coalesce(JobRow.result["simulated"].as_boolean(), False)
+    return or_(ClipRow.simulated, found)
+
+
 def per_session() -> Any:
     """Return a query: ``participant_id``, ``clips``, ``usable``, ``simulated``, ``hb`` of visits.
 
     A subquery with a row for every visit; the numbers are 0 where there is nothing.
     """
-    from sqlalchemy import and_, case, func, or_, select
+    from sqlalchemy import case, func, select
 
     from pallor.service.store import tables as t
-    from pallor.service.store.jobs import DONE
 
-    usable = and_(t.JobRow.state == DONE, t.JobRow.result["usable"].as_boolean())
-    simulated = or_(t.ClipRow.simulated, t.JobRow.result["simulated"].as_boolean())
     clips = (
         select(
             t.ClipRow.session_id,
             func.count().label("clips"),
-            func.sum(case((usable, 1), else_=0)).label("usable"),
-            func.sum(case((simulated, 1), else_=0)).label("simulated"),
+            func.sum(case((is_usable(), 1), else_=0)).label("usable"),
+            func.sum(case((is_simulated(), 1), else_=0)).label("simulated"),
         )
         .outerjoin(t.JobRow, t.JobRow.id == t.ClipRow.job_id)
         .group_by(t.ClipRow.session_id)
@@ -77,15 +99,19 @@ def waiting_of(one: Any) -> Any:
     return case((and_(one.c.clips > 0, one.c.hb == 0), 1), else_=0)
 
 
-def latest_consents() -> Any:
-    """Return a query: ``participant_id`` and ``keeps_video`` of the consents that hold."""
+def keeps_video() -> Any:
+    """Return an expression on ``ParticipantRow``: what the consent that holds says of videos."""
     from sqlalchemy import func, select
 
-    from pallor.service.store.tables import ConsentRow
+    from pallor.service.store.tables import ConsentRow, ParticipantRow
 
-    newest = select(func.max(ConsentRow.id)).group_by(ConsentRow.participant_id)
-    return (
-        select(ConsentRow.participant_id, ConsentRow.keeps_video)
-        .where(ConsentRow.id.in_(newest))
-        .subquery()
+    # One look into an index for each participant: SQLite makes no better of a join.
+    latest = (
+        select(ConsentRow.keeps_video)
+        .where(ConsentRow.participant_id == ParticipantRow.id)
+        .order_by(ConsentRow.id.desc())
+        .limit(1)
+        .correlate(ParticipantRow)
+        .scalar_subquery()
     )
+    return func.coalesce(latest, False)

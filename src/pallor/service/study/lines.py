@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pallor.service.refusals import InvalidFieldsError
 from pallor.service.study.access import MAX_ID
-from pallor.service.study.counting import latest_consents, per_participant
+from pallor.service.study.counting import keeps_video, per_participant
 from pallor.service.study.field_readers import MAX_CODE
 from pallor.service.study.records import FieldProblem, ParticipantLine
 
@@ -28,27 +28,23 @@ def find_lines(
     # No code holds anything else, and not every database takes any text.
     if not sought.isascii() or not sought.isprintable() or len(sought) > MAX_CODE:
         return (), 0
-    counts, consents = per_participant(), latest_consents()
+    counts = per_participant()
     count = {
         name: func.coalesce(counts.c[name], 0).label(name)
         for name in ("sessions", "clips", "usable", "hb", "waiting")
     }
-    keeps_video = func.coalesce(consents.c.keeps_video, False).label("keeps_video")
-    lines = (
-        select(
-            ParticipantRow.code,
-            ParticipantRow.sex,
-            ParticipantRow.age_years,
-            *count.values(),
-            keeps_video,
-        )
-        .outerjoin(counts, counts.c.participant_id == ParticipantRow.id)
-        .outerjoin(consents, consents.c.participant_id == ParticipantRow.id)
-    )
+    keeps = keeps_video()
+    lines = select(
+        ParticipantRow.code,
+        ParticipantRow.sex,
+        ParticipantRow.age_years,
+        *count.values(),
+        keeps.label("keeps_video"),
+    ).outerjoin(counts, counts.c.participant_id == ParticipantRow.id)
     conditions: dict[Missing, Any] = {
         "hemoglobin": count["waiting"] > 0,
         "clip": count["clips"] == 0,
-        "consent": ~keeps_video,
+        "consent": ~keeps,
     }
     if missing is not None and missing not in conditions:
         known = ", ".join(map(str, conditions))
