@@ -15,8 +15,13 @@ Vulnerable = Mapping[tuple[str, str], str]
 
 
 @contextmanager
-def advisory_source(vulnerable: Vulnerable) -> Iterator[tuple[str, list[str]]]:
-    """Give the source's address, and what it was asked about as it goes: ``name version``."""
+def advisory_source(
+    vulnerable: Vulnerable, *, breaks_after: int | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Give the source's address, and what it was asked about as it goes: ``name version``.
+
+    After so many questions it answers none any more.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,6 +29,9 @@ def advisory_source(vulnerable: Vulnerable) -> Iterator[tuple[str, list[str]]]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
+            if breaks_after is not None and len(asked) >= breaks_after:
+                self.send_error(500)
+                return
             question = json.loads(body)
             npm = self.path.endswith("/advisories/bulk")
             self._answer(self._npm(question) if npm else self._osv(question))

@@ -32,12 +32,12 @@ def pip_audit() -> Path:
     program = ROOT / ".venv-audit" / "bin" / "pip-audit"
     if not program.is_file():
         pytest.skip("pip-audit is absent: bash audit/install.sh .venv-audit")
-    if shutil.which("npm") is None:
-        pytest.skip("npm is absent")
     return program
 
 
 def audit(url: str, *options: object, required: bool = False, program: Path | None = None):
+    if shutil.which("npm") is None:
+        pytest.skip("npm is absent")
     environment = {
         **os.environ,
         "PALLOR_AUDIT": "required" if required else "",
@@ -116,6 +116,43 @@ def test_where_nobody_answers_it_says_so_and_fails_where_an_audit_is_required(
         run = audit(url, required=True, program=program)
         assert run.returncode == 1
         assert "FAILED  PALLOR_AUDIT=required" in run.stdout
+
+
+@pytest.mark.slow
+def test_a_source_that_breaks_off_is_none() -> None:
+    with advisory_source(CANARIES, breaks_after=20) as (url, asked):
+        run = audit(url)
+    assert len(asked) == 20
+    assert run.returncode == 0
+    assert f"WARNING {TODAY}: Python PACKAGES WERE NOT AUDITED" in run.stdout
+    assert "ok      vulnerabilities" not in run.stdout
+
+
+# What pip-audit says where PyPI does not know a version: nothing found, and the version skipped.
+SKIPS = """#!{python}
+import json, sys
+lines = open(sys.argv[sys.argv.index("-r") + 1]).read().split()
+told = []
+for name, version in (line.split("==") for line in lines):
+    found = [{{"id": "PYSEC-CANARY", "fix_versions": []}}] if version == "2.10" else []
+    told.append({{"name": name, "version": version, "vulns": found}})
+    if name == "colorama":
+        told[-1] = {{"name": name, "skip_reason": "not found"}}
+print(json.dumps({{"dependencies": told}}))
+"""
+
+
+def test_a_version_that_the_source_does_not_know_is_not_audited(tmp_path: Path) -> None:
+    program = tmp_path / "pip-audit"
+    program.write_text(SKIPS.format(python=sys.executable))
+    program.chmod(0o700)
+    with advisory_source(CANARIES) as (url, _):
+        run = audit(url, program=program)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert f"WARNING {TODAY}: NOT AUDITED, since" in run.stdout
+        assert run.stdout.count("NOT AUDITED") == 1
+        assert "know it: colorama 0.4.6" in run.stdout
+        assert audit(url, program=program, required=True).returncode == 1
 
 
 @pytest.mark.parametrize(

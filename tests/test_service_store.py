@@ -203,7 +203,7 @@ def test_processes_never_share_a_job_while_others_come_in(
 
 def test_keys(store: Store) -> None:
     keys = KeyStore(store)
-    assert not keys.any()
+    assert keys.list() == ()
     secret = keys.add("tablet 1", "measure")
     key = keys.check(secret)
     assert key is not None and key.role is Role.MEASURE and key.name == "tablet 1"

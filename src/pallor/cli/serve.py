@@ -123,8 +123,10 @@ def need_service_extra() -> None:
 
 
 def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
+    import uvicorn
+
     from pallor.service.app import create_app
-    from pallor.service.listening import listen
+    from pallor.service.security.slow_clients import MAX_CONNECTIONS, PatientProtocol
 
     app = create_app(settings, rates)
     for card in app.state.services.models.cards.values():
@@ -133,4 +135,22 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     if not settings.models:
         say("no model is loaded: estimates are refused; give one with --model FILE")
     say(NOTICE)
-    listen(app, settings, proxy)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=PatientProtocol,
+        ws="none",
+        limit_concurrency=MAX_CONNECTIONS,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        proxy_headers=settings.behind_proxy,
+        forwarded_allow_ips=proxy,
+        # The name and version of the server are of use to attackers alone.
+        server_header=False,
+        # An id opens a result: it belongs into the audit log, not into one that is shipped away.
+        access_log=False,
+        # Streams of events end when the server does.
+        timeout_graceful_shutdown=5,
+        log_level="info",
+    )

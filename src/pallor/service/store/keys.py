@@ -175,10 +175,6 @@ class KeyStore:
             rows = session.scalars(select(KeyRow).order_by(KeyRow.created_s, KeyRow.id))
             return tuple(_key(row) for row in rows)
 
-    def any(self) -> bool:
-        """Tell whether there is a key that is not revoked."""
-        return any(key.revoked_s is None for key in self.list())
-
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
