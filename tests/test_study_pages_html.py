@@ -120,7 +120,7 @@ def test_pages_are_well_formed_and_hold_nothing_inline(nurse, study, language):
 
 def test_every_page_was_opened(nurse, study):
     fill(study)
-    opened = {re.sub(r"\?.*", "", path) for path in EVERY_GET} | {f"{PERSON}/blood"}
+    opened = {re.sub(r"\?.*", "", path) for path in EVERY_GET} | {f"{PERSON}/blood", f"{SESSION}/clips"}
     for path in PAGES:
         shown = re.sub(r"\{\w+:int\}", "1", path.replace("{code}", "K-001")).replace("{name}", "1")
         assert shown in opened, path
@@ -587,6 +587,7 @@ def test_a_file_is_sent_without_scripts(nurse, study):
         assert refused.status_code == status
         assert words in html.unescape(refused.text), status
         assert "data-take" in refused.text, "the session is shown again"
+    assert nurse.get(f"{SESSION}/clips?lang=tr").headers["location"] == f"{SESSION}?lang=tr"
     assert list(study.uploads.folder.iterdir()) == []
     assert len(list(study.clips.folder.iterdir())) == 1
 

@@ -1,4 +1,4 @@
-"""Deleting a clip of the study."""
+"""Clips of a session: deleting one, and where their address leads."""
 
 from __future__ import annotations
 
@@ -36,4 +36,10 @@ def _delete(visit: Visit) -> Saved:
     return Saved(session_path(visit.code, visit.session_name), "clip_deleted", PART)
 
 
+def _all(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
+    return Shown(moved=session_path(visit.code, visit.session_name))
+
+
+ALL: Final = Page(_all)
+"""Clips are sent to this address; who asks for it is looking for the session."""
 DELETE: Final = Page(_sure, _delete)

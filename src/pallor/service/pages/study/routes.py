@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 HERE: Final = "/study"
 _PERSON: Final = "/study/participants/{code}"
 _SESSION: Final = f"{_PERSON}/sessions/{{name}}"
+CLIPS: Final = f"{_SESSION}/clips"
+"""Where a browser without scripts sends a clip; scripts send it to the REST interface."""
 
 PAGES: Final[Mapping[str, Page]] = MappingProxyType(
     {
@@ -60,12 +62,11 @@ PAGES: Final[Mapping[str, Page]] = MappingProxyType(
         f"{_SESSION}/blood": hemoglobin_pages.NEW,
         f"{_SESSION}/blood/{{value:int}}": hemoglobin_pages.CHANGE,
         f"{_SESSION}/blood/{{value:int}}/delete": hemoglobin_pages.DELETE,
+        CLIPS: clip_pages.ALL,
         f"{_SESSION}/clips/{{clip:int}}/delete": clip_pages.DELETE,
     }
 )
 """Path to page. A page with a form takes it at its own address."""
-CLIPS: Final = f"{_SESSION}/clips"
-"""Where a browser without scripts sends a clip; scripts send it to the REST interface."""
 
 
 def study_routes(sources: PageSources, settings: PageSettings) -> list[Route]:
