@@ -264,6 +264,60 @@ def test_a_refused_upload_says_why_and_can_be_repeated(opened, service, status, 
     opened.complaints.clear()
 
 
+TWO_CAMERAS = """() => {
+  const { mediaDevices } = navigator;
+  const open = mediaDevices.getUserMedia.bind(mediaDevices);
+  let used = "front";
+  window.asked = [];
+  mediaDevices.enumerateDevices = async () => [
+    { kind: "audioinput", deviceId: "ear" }, { kind: "videoinput", deviceId: "front" },
+    { kind: "videoinput", deviceId: "back" },
+  ];
+  mediaDevices.getUserMedia = async ({ audio, video: { deviceId, facingMode, ...video } }) => {
+    window.asked.push(deviceId?.exact ?? facingMode);
+    if (deviceId && window.unplugged) throw new DOMException("", "OverconstrainedError");
+    used = deviceId?.exact ?? "front";
+    const stream = await open({ audio, video });
+    const [track] = stream.getVideoTracks();
+    const facing = used === "back" ? "environment" : "user";
+    track.getSettings = () => ({ deviceId: used, facingMode: facing });
+    return stream;
+  };
+}"""
+
+
+def test_the_camera_at_the_back_can_be_chosen(opened):
+    page = opened()
+    assert page.get_by_role("button", name="Other camera").count() == 0
+    page.evaluate(TWO_CAMERAS)
+    start_camera(page)
+    video = page.locator("video")
+    mirrored = "matrix(-1, 0, 0, 1, 0, 0)"
+    assert video.evaluate("element => getComputedStyle(element).transform") == mirrored
+    page.get_by_role("button", name="Other camera").click()
+    page.locator('[data-facing="environment"]').wait_for()
+    page.wait_for_function("() => document.activeElement.dataset.part === 'other'")
+    assert video.evaluate("element => getComputedStyle(element).transform") == "none"
+    assert page.evaluate("window.asked") == ["user", "back"]
+    assert axe_violations(page) == []
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    page.get_by_role("button", name="Stop recording").click()
+    page.get_by_role("button", name="Other camera").click()
+    page.locator('[data-facing="user"]').wait_for()
+    # It stays chosen from page to page, unless it is no longer there.
+    page.reload()
+    page.evaluate(TWO_CAMERAS)
+    page.evaluate("window.unplugged = true")
+    start_camera(page)
+    assert page.evaluate("window.asked") == ["front", "user"]
+
+
+def test_one_camera_offers_no_other(opened):
+    page = opened()
+    start_camera(page)
+    assert not page.get_by_role("button", name="Other camera").is_visible()
+
+
 def test_a_stopped_recording_sends_nothing(opened, service):
     page = opened()
     record(page)

@@ -1,12 +1,40 @@
 // The camera: opening it, and holding its exposure and white balance still.
 
-/** Open the front camera without sound. */
-export function openCamera() {
+const CHOSEN = "pallor.device";
+
+/** Open a camera without sound: the one that was chosen in this tab, else the one at the front. */
+export async function openCamera() {
+  const chosen = sessionStorage.getItem(CHOSEN);
+  if (!chosen) return open({ facingMode: "user" });
+  try {
+    return await open({ deviceId: { exact: chosen } });
+  } catch (error) {
+    if (error.name === "NotAllowedError") throw error;
+    // It was unplugged.
+    sessionStorage.removeItem(CHOSEN);
+    return open({ facingMode: "user" });
+  }
+}
+
+/** The camera after this one, for `chooseCamera`; null where there is no other. */
+export async function otherCamera(track) {
+  const devices = await navigator.mediaDevices.enumerateDevices();
+  const cameras = devices.filter(({ kind }) => kind === "videoinput");
+  const here = cameras.findIndex(({ deviceId }) => deviceId === track.getSettings().deviceId);
+  return cameras.length > 1 ? cameras[(here + 1) % cameras.length].deviceId : null;
+}
+
+/** Take this camera from now on, until the tab is closed. */
+export function chooseCamera(deviceId) {
+  sessionStorage.setItem(CHOSEN, deviceId);
+}
+
+function open(which) {
   return navigator.mediaDevices.getUserMedia({
     audio: false,
     // Few pixels with many bits each: compression, not resolution, is what destroys a pulse.
     video: {
-      facingMode: "user",
+      ...which,
       width: { ideal: 640 },
       height: { ideal: 480 },
       frameRate: { ideal: 30 },

@@ -1,6 +1,6 @@
 // Taking a clip: preview, hints, recording, a chosen file, upload. Where it goes stands in the page.
 
-import { frameRate, lockCamera, openCamera } from "./camera.js";
+import { chooseCamera, frameRate, lockCamera, openCamera, otherCamera } from "./camera.js";
 import { watch } from "./hints.js";
 import { record, recordingType } from "./recorder.js";
 import { has, say, text } from "./texts.js";
@@ -15,6 +15,7 @@ const token = page.dataset.csrf;
 let stream = null;
 let stopHints = () => {};
 let stopNow = null;
+let other = null;
 let kept = null;
 let whenOpened = () => {};
 let whenSent = () => {};
@@ -70,6 +71,10 @@ async function start() {
   await video.play();
   page.dataset.upright = String(video.videoHeight > video.videoWidth);
   const [track] = stream.getVideoTracks();
+  // A mirror for who looks at oneself; who films somebody else sees what the camera sees.
+  page.dataset.facing = track.getSettings().facingMode ?? "user";
+  other = await otherCamera(track);
+  part("other").hidden = !other;
   whenOpened(track);
   track.addEventListener("ended", () => {
     stopNow?.();
@@ -82,6 +87,15 @@ async function start() {
   step("ready");
   showCamera();
   part("record").focus({ preventScroll: true });
+}
+
+/** Somebody who holds the phone films with the camera at its back. */
+async function switchCamera() {
+  chooseCamera(other);
+  closeCamera();
+  step("off");
+  await start();
+  part("other").focus({ preventScroll: true });
 }
 
 /** Preview, hint and button together: on a phone they would lie below the person's details. */
@@ -204,6 +218,7 @@ export function take({ sent, opened }) {
   whenSent = sent;
   if (opened) whenOpened = opened;
   part("start").addEventListener("click", start);
+  part("other").addEventListener("click", switchCamera);
   part("record").addEventListener("click", recordClip);
   part("cancel").addEventListener("click", () => stopNow?.());
   part("stop").addEventListener("click", () => stopNow?.());
