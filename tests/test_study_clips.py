@@ -213,6 +213,19 @@ def test_a_sweep_never_takes_a_file_that_a_clip_owns(study: Study) -> None:
     assert count_rows(study)["clip_files_due"] == 0
 
 
+def test_a_row_with_an_impossible_token_can_be_withdrawn(study: Study) -> None:
+    from sqlalchemy import update
+
+    from pallor.service.store.tables import ClipRow
+
+    visited(study, "a")
+    with_clip(study, "a")
+    with study.store.transaction() as session:
+        session.execute(update(ClipRow).values({"file_token": "../../etc/passwd"}))
+    gone = participants.withdraw(study, "a", "x")
+    assert (gone.clips, gone.files) == (1, 0) and count_rows(study)["clip_files_due"] == 0
+
+
 def test_files_that_nobody_knows_are_counted_and_kept(
     study: Study, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -187,8 +187,9 @@ def fill(study: Study, people: int) -> None:
         ])  # fmt: skip
         session.execute(insert(t.ClipRow), [
             {
-                "session_id": (n + 1) // 2, "file_token": f"t{n:031d}", "suffix": ".webm", "bytes": 9,
-                "sha256": f"{n:064d}", "simulated": False, "created_s": 1.0, "job_id": f"j{n}",
+                "session_id": (n + 1) // 2, "file_token": f"t{n:031d}", "suffix": ".webm",
+                "bytes": 9, "sha256": f"{n:064d}", "simulated": False, "created_s": 1.0,
+                "job_id": f"j{n}",
             }
             for n in clips
         ])  # fmt: skip

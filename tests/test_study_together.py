@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from long_tests import rounds
+from pallor.service.errors import StoreError
 from pallor.service.refusals import ConflictError, InvalidFieldsError, RefusalError, UnknownError
 from pallor.service.study import clips, hemoglobin, participants, sessions
 from pallor.service.study.study import Study
@@ -108,6 +109,32 @@ def test_clips_come_in_while_their_participant_withdraws(study: Study) -> None:
         assert found[1].clips == found[1].files
     rows = count_rows(study)
     assert files_of(study) == set() and set(rows.values()) == {0}, (rows, outcomes)
+
+
+def test_who_reads_sees_one_moment(study: Study) -> None:
+    from sqlalchemy import func, select
+
+    from pallor.service.store.tables import ConsentRow, ParticipantRow
+
+    person(study, "a")
+    with study.store.reading() as session:
+        assert session.scalar(select(ParticipantRow.code)) == "a"
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(participants.withdraw, study, "a", "x").result()
+        assert session.scalar(select(func.count()).select_from(ConsentRow)) == 1
+    assert count_rows(study)["consents"] == 0
+
+
+def test_nothing_is_written_where_only_reading_was_meant(study: Study) -> None:
+    from sqlalchemy import select
+
+    from pallor.service.store.tables import ParticipantRow
+
+    person(study, "a")
+    if study.store.is_sqlite:
+        pytest.skip("SQLite would take it")
+    with pytest.raises(StoreError), study.store.reading() as session:
+        session.scalars(select(ParticipantRow)).one().code = "b"
 
 
 def test_work_on_one_person_is_done_one_after_the_other(study: Study) -> None:

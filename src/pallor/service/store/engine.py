@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pallor.service.errors import StoreError
 from pallor.service.store.database import READS, fold_log, make_engine
@@ -56,7 +56,9 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session that only reads: on SQLite it waits for no writer, and stops none.
+        """Give a session that only reads, all of it from one moment.
+
+        On SQLite it waits for no writer, and stops none.
 
         Raises
         ------
@@ -64,7 +66,12 @@ class Store:
             If the database does not do what is asked of it.
         """
         with self.transaction() as session:
-            session.connection(execution_options={READS: True})
+            options: dict[str, Any] = {READS: True}
+            if not self.is_sqlite:
+                # By default every statement of PostgreSQL would see a moment of its own: half of
+                # a participant, where somebody deletes one.
+                options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+            session.connection(execution_options=options)
             yield session
 
     def fold(self, wait_s: float = 0.0) -> bool:

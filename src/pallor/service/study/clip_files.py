@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pallor.service.errors import StoreError
+from pallor.service.errors import FileTokenError, StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -209,6 +209,9 @@ def _unlink(study: Study, token: str) -> bool | None:
     """Delete a file; None where that is not possible now, else whether it was there."""
     try:
         return study.clips.delete(token)
+    except FileTokenError:
+        # Of a row that was written by other hands: no file has this name.
+        return False
     except OSError as error:
         _log.warning("a clip could not be deleted yet: %s", error.strerror or type(error).__name__)
         return None
