@@ -25,6 +25,10 @@ from schemathesis.specs.openapi.checks import (
 from long_tests import rounds
 from pallor.service.security.rate_limits import Rate, Rates
 from pallor.service.settings import ServiceSettings, UploadLimits
+from postgres_server import postgres_database
+from service_databases import postgres
+
+__all__ = ["postgres"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
 
@@ -37,14 +41,19 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import uvicorn
 
     from pallor.service.app import create_app
 
+    database = None
+    if request.param == "postgresql":
+        database = postgres_database(request.getfixturevalue("postgres"), "schema")
     settings = ServiceSettings(
-        data=tmp_path_factory.mktemp("schema"), limits=UploadLimits(max_bytes=100_000)
+        data=tmp_path_factory.mktemp("schema"),
+        database_url=database,
+        limits=UploadLimits(max_bytes=100_000),
     )
     app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
     with socket.create_server(("127.0.0.1", 0)) as listener:

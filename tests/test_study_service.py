@@ -218,6 +218,10 @@ def test_the_whole_story(site: Site, clips: list[Path], tmp_path: Path) -> None:
         assert action in actions, action
     assert actions.count("study.export") == 5 and actions.count("participant.withdraw") == 4
     assert {entry.who for entry in entries} > {"command line"}
+    # Waiting for a check is not seeing a clip: each was seen once.
+    assert (
+        sum(entry.action == "participant.read" and " clip " in entry.what for entry in entries) == 2
+    )
     for entry in entries:
         for word in ("P-00", "brave", "clinic", "12.", "female"):
             assert word not in entry.what, entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -68,12 +68,12 @@ def export_of(study: Study) -> ExportContents:
     def end(written: Collection[str]) -> ExportEnd:
         table = export_rows(study)
         there = set(written)
-        rows = [
-            replace(row, file_name=names[row.token])
-            for row in table.rows
-            if names.get(row.token) in there
+        # A clip that came meanwhile is not part of it.
+        planned = [
+            replace(row, file_name=names[row.token]) for row in table.rows if row.token in names
         ]
-        tally = tally_of(table, rows)
+        rows = [row for row in planned if row.file_name in there]
+        tally = tally_of(table, planned, rows)
         texts = {
             "cohort.csv": cohort_csv(rows),
             "hemoglobin_values.csv": _csv(VALUES, table.values),
@@ -90,28 +90,31 @@ def cohort_csv(rows: Iterable[CohortRow]) -> bytes:
     return _csv(COHORT, rows)
 
 
-def tally_of(table: StudyTable, rows: Iterable[CohortRow]) -> Tally:
+def tally_of(
+    table: StudyTable, planned: Sequence[CohortRow], written: Sequence[CohortRow]
+) -> Tally:
     """Count who is in an export.
 
     Parameters
     ----------
     table
         The whole study.
-    rows
-        Of the clips that were written.
+    planned, written
+        Of the clips that were to be written, and of those that were.
     """
-    written = list(rows)
     exported = dict.fromkeys(row.participant for row in written)
+    with_clip = {row.participant for row in planned}
+    no_consent = set(table.without_consent)
     everybody = dict.fromkeys((*(row.participant for row in table.rows), *table.without_clip))
     missing = [code for code in everybody if code not in exported]
-    no_clip, no_consent = set(table.without_clip), set(table.without_consent)
+    no_clip = [code for code in missing if code not in with_clip]
     return Tally(
         exported=tuple(exported),
-        without_clip=tuple(c for c in missing if c in no_clip and c not in no_consent),
-        without_consent=tuple(c for c in missing if c in no_clip and c in no_consent),
-        gone=tuple(code for code in missing if code not in no_clip),
+        without_clip=tuple(code for code in no_clip if code not in no_consent),
+        without_consent=tuple(code for code in no_clip if code in no_consent),
+        gone=tuple(code for code in missing if code in with_clip),
         clips=len(written),
-        clips_gone=len(table.rows) - len(written),
+        clips_gone=len(planned) - len(written),
         simulated=sum(row.simulated for row in written),
     )
 

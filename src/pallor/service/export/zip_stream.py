@@ -12,7 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 if TYPE_CHECKING:
     from pallor.service.export.contents import ExportContents, ExportFile
 
-BLOCK_BYTES = 2**20
+BLOCK_BYTES = 2**18
 _OWN = 0o100600 << 16
 """A plain file for its owner alone, as the study's files are."""
 
