@@ -370,6 +370,20 @@ def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):
     page.get_by_role("heading", name="Session 1").wait_for()
     page.goto("/study/participants/K-003/new-session")
     page.wait_for_function("() => document.querySelector('#site').value === 'Ward 3'")
+    # So is the unit of the laboratory, for new values alone.
+    page.goto("/study/participants/K-004/sessions/1/blood")
+    page.get_by_label("Hemoglobin").fill("121")
+    page.get_by_label("Unit").select_option("g/L")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("12.1 g/dL", exact=True).wait_for()
+    page.get_by_role("link", name="Who still lacks a blood value").click()
+    page.get_by_role("link", name="Enter blood value : K-001").click()
+    page.wait_for_function("() => document.querySelector('#unit').value === 'g/L'")
+    page.goto("/study/participants/K-003/sessions/1")
+    page.locator("#blood").get_by_role("link", name="Change").click()
+    page.get_by_label("Hemoglobin").wait_for()
+    page.wait_for_timeout(300)
+    assert page.get_by_label("Unit").input_value() == "g/dL"
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url(filled.address + "/")
     assert page.evaluate("sessionStorage.length") == 0

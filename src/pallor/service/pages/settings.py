@@ -46,7 +46,10 @@ class PageSettings:
 
 
 class PageSources(Protocol):
-    """Where the pages read from. The functions may block: pages run in worker threads."""
+    """Where the pages read from.
+
+    ``job`` and ``models`` may block: pages run in worker threads. The others answer at once.
+    """
 
     def job(self, request: Request, job_id: str) -> Mapping[str, Any] | None:
         """Return what ``GET /v1/estimates/{id}`` answers, or None where there is no such job.

@@ -51,6 +51,8 @@ def _form(
             "session": session_view(found, visit.t),
             "action": action,
             "title": title,
+            # Who changes a value must find it as it is.
+            "new": "value" not in visit.request.path_params,
         },
     )
 

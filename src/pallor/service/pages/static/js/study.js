@@ -8,9 +8,13 @@ document.querySelector("[data-focus]")?.focus();
 const person = document.querySelector("form[data-person]");
 if (person) askPregnancy(person);
 
-/** A site or a camera stays the same from one person to the next: kept until the tab is closed. */
-for (const input of document.querySelectorAll("input[data-remember]")) {
-  const key = `pallor.${input.name}`;
-  if (input.value === "") input.value = sessionStorage.getItem(key) ?? "";
-  input.form.addEventListener("submit", () => sessionStorage.setItem(key, input.value));
+// A site, a camera, the unit of a laboratory stay the same from one person to the next: they are
+// kept until the tab is closed, and filled in where nothing was entered yet.
+for (const field of document.querySelectorAll("[data-remember]")) {
+  const key = `pallor.${field.name}`;
+  const before = sessionStorage.getItem(key);
+  const choices = field.options && Array.from(field.options, ({ value }) => value);
+  const open = choices ? "recall" in field.dataset && choices.includes(before) : field.value === "";
+  if (open && before !== null) field.value = before;
+  field.form.addEventListener("submit", () => sessionStorage.setItem(key, field.value));
 }
