@@ -19,7 +19,8 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from pallor.service.pages import CONTENT_SECURITY_POLICY, PageSettings, attach, sign_in_page
+from pallor.service.pages import PageSettings, attach, sign_in_page
+from pallor.service.security.headers import CONTENT_SECURITY_POLICY
 from pallor.service.security.principal import Principal
 from pallor.service.study.study import Study
 

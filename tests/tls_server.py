@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from certificate import make_certificate
 
 Start = Callable[..., list[str]]
 
@@ -32,17 +32,9 @@ def tls_servers(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Start
 
     It returns the list of paths that are asked for, which grows.
     """
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is needed to make a certificate for the test server")
     if not loopback_is_up():
         pytest.skip("the loopback interface is down: no test server can be reached")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "1", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    certificate, key = make_certificate(folder)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     servers = []
 

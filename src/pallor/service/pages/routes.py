@@ -28,9 +28,8 @@ def attach(app: Starlette, sources: PageSources, settings: PageSettings | None =
     """Add the pages and their files to an application.
 
     ``/`` (Measure), ``/result/{id}``, ``/models``, ``/study`` and below, and ``/static``; none of
-    them appears in the OpenAPI description. Who may see them, cookies and headers are the
-    application's matter: it should send ``CONTENT_SECURITY_POLICY``, and allow the camera to
-    itself.
+    them appears in the OpenAPI description. Who may see them, cookies and headers (see
+    `pallor.service.security.headers`) are the application's matter.
 
     Parameters
     ----------
