@@ -284,3 +284,9 @@ def test_gaps_of_a_card_are_left_out():
     assert EN("card.ages") not in names
     assert EN("person.sex") not in names
     assert view["scores"][0][3] == "–"
+
+
+def test_nothing_can_be_pressed_before_the_scripts_are_there(client):
+    page = client.get("/").text
+    for button in (r'data-part="start"', r'type="submit"'):
+        assert re.search(rf"<button[^>]*{button}[^>]* disabled>", page), button

@@ -233,4 +233,5 @@ export function take({ sent, opened }) {
     else problem(text("error.no_file"));
   });
   step("off");
+  for (const button of page.querySelectorAll("[data-needs-script]")) button.disabled = false;
 }
