@@ -43,6 +43,9 @@ def checked(client: httpx.Client, address: str, within_s: float = 90) -> dict[st
     until = time.monotonic() + within_s
     while True:
         answer = client.get(address)
+        while answer.status_code == 429:
+            time.sleep(float(answer.headers["retry-after"]))
+            answer = client.get(address)
         assert answer.status_code == 200, answer.text
         clip: dict[str, Any] = answer.json()
         if clip["state"] in {"done", "failed"}:

@@ -149,7 +149,8 @@ def _known(url: str) -> dict[str, object]:
     httpx.post(f"{person}/consents", json=consent)
     httpx.post(f"{person}/sessions", json={"name": "first"})
     value = {"value": 12.5, "unit": "g/dL", "method": "venous_cbc"}
-    visit = httpx.post(f"{person}/sessions/first/hemoglobin", json=value).json()["sessions"][0]
+    visits = httpx.post(f"{person}/sessions/first/hemoglobin", json=value).json()["sessions"]
+    visit = next(found for found in visits if found["name"] == "first")
     return {
         "code": "P1",
         "session": "first",
