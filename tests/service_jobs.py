@@ -19,7 +19,8 @@ from pallor.service.files import FileStore
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
-from pallor.service.store.jobs import CLIP_CHECK, ESTIMATE, Job, JobStore
+from pallor.service.store.job import CLIP_CHECK, ESTIMATE, Job
+from pallor.service.store.jobs import JobStore
 from service_work import NAME
 
 T = TypeVar("T")

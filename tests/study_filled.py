@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from pallor.service.store.jobs import CLIP_CHECK, JobStore
+from pallor.service.store.job import CLIP_CHECK
+from pallor.service.store.jobs import JobStore
 from pallor.service.study import clips, hemoglobin, participants, sessions
 from pallor.service.study.study import Study
 

@@ -17,6 +17,7 @@ from pallor.service import refusals
 from pallor.service.jobs import estimate_job
 from pallor.service.pages.language import CATALOGS, choose, languages, texts
 from pallor.service.pages.study.forms import LABELS, problem_text
+from pallor.service.refusals import FieldProblem
 from pallor.service.study.fields import (
     HEMOGLOBIN_METHODS,
     ClipFields,
@@ -24,7 +25,6 @@ from pallor.service.study.fields import (
     ParticipantFields,
     SessionFields,
 )
-from pallor.service.study.records import FieldProblem
 
 PAGES = CATALOGS.parent
 PLACE = string.Formatter()

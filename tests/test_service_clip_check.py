@@ -15,7 +15,8 @@ from pallor.errors import ClipError, PallorError
 from pallor.service.jobs.clip_check import prepare
 from pallor.service.settings import ServiceSettings, UploadLimits
 from pallor.service.store.engine import Store
-from pallor.service.store.jobs import CLIP_CHECK, JobStore
+from pallor.service.store.job import CLIP_CHECK
+from pallor.service.store.jobs import JobStore
 from service_databases import postgres, settings, store
 from service_jobs import Service, is_alive, kill, server, service, supervised, until
 

@@ -22,7 +22,8 @@ from pallor.service.jobs.estimate_job import Work, prepare
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings, UploadLimits
 from pallor.service.store.engine import open_store
-from pallor.service.store.jobs import Job, JobStore
+from pallor.service.store.job import Job
+from pallor.service.store.jobs import JobStore
 from portrait import pulsing
 from service_model import SmallModel, small_model
 

@@ -17,7 +17,7 @@ from pallor.service.jobs.limits import FILE_BYTES, OPEN_FILES, limited
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store, open_store
-from pallor.service.store.jobs import Job
+from pallor.service.store.job import Job
 from postgres_server import postgres_database
 from service_databases import postgres, settings, store
 from service_jobs import Service, is_alive, kill, server, service, supervised, until

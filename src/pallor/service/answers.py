@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from pallor.service.study.records import FieldProblem
+    from pallor.service.refusals import FieldProblem
 
 DRAIN_S = 5.0
 DRAIN_BYTES = 64 * 2**20

@@ -18,7 +18,7 @@ from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsErr
 from pallor.service.security.guard import address_of, check_csrf
 from pallor.service.security.origin import refuse_cross_site
 from pallor.service.security.sessions import set_cookie
-from pallor.service.store.jobs import ESTIMATE
+from pallor.service.store.job import ESTIMATE
 from pallor.service.study import clips
 from pallor.service.uploads import read_body
 

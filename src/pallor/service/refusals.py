@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pallor.errors import PallorError
-
-if TYPE_CHECKING:
-    from pallor.service.study.records import FieldProblem
 
 
 class RefusalError(PallorError):
@@ -35,6 +33,25 @@ class InvalidRequestError(RefusalError):
 
     code = "invalid"
     status = 422
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """Why a field was not taken.
+
+    Attributes
+    ----------
+    code
+        One word for the catalogs of the pages, such as ``required``, ``range``, ``taken``.
+    text
+        One line in English that names the field and what to enter.
+    values
+        For the places of a text in a catalog.
+    """
+
+    code: str
+    text: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 class InvalidFieldsError(InvalidRequestError):

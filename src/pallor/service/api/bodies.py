@@ -8,8 +8,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
-from pallor.service.refusals import InvalidFieldsError, InvalidRequestError
-from pallor.service.study.records import FieldProblem
+from pallor.service.refusals import FieldProblem, InvalidFieldsError, InvalidRequestError
 from pallor.service.uploads import read_body
 
 MAX_BYTES = 64 * 1024

@@ -20,10 +20,10 @@ from pallor.service.refusals import BusyError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
-from pallor.service.store.jobs import ESTIMATE
+from pallor.service.store.job import ESTIMATE
 
 if TYPE_CHECKING:
-    from pallor.service.store.jobs import Job
+    from pallor.service.store.job import Job
 
 _ID = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
 

@@ -11,7 +11,7 @@ from pallor.service.refusals import NotAcceptableError, NotReadyError
 
 if TYPE_CHECKING:
     from pallor.service.model_cards import LoadedModels
-    from pallor.service.store.jobs import Job
+    from pallor.service.store.job import Job
 
 FHIR = "application/fhir+json"
 _JSON = frozenset({"application/json", "application/*", "*/*"})

@@ -12,9 +12,8 @@ from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.study_door import Id, StudyUse, Use, use_study
 from pallor.service.api.study_words import CLIP_FIELDS, ClipWords
 from pallor.service.api.words import errors
-from pallor.service.refusals import InvalidFieldsError
+from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study import clips
-from pallor.service.study.records import FieldProblem
 from pallor.service.uploads import Upload
 
 router = APIRouter(prefix="/v1/participants/{code}/sessions/{session}/clips", tags=["study"])

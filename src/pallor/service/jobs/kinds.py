@@ -9,11 +9,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from pallor.service.files import FileStore
-from pallor.service.store.jobs import CLIP_CHECK, ESTIMATE
+from pallor.service.store.job import CLIP_CHECK, ESTIMATE
 
 if TYPE_CHECKING:
     from pallor.service.settings import ServiceSettings
-    from pallor.service.store.jobs import Job
+    from pallor.service.store.job import Job
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from pallor.service.jobs.kinds import KINDS, JobFiles
 from pallor.service.jobs.worker_process import WorkerProcess
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
-from pallor.service.store.jobs import FAILED, Job, JobStore
+from pallor.service.store.job import FAILED, Job
+from pallor.service.store.jobs import JobStore
 
 LOST_S = 15.0
 """A worker that was not heard of for ten heartbeats is lost."""

@@ -30,7 +30,8 @@ from pallor.service.jobs.said import said_of
 from pallor.service.jobs.work import Work
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import connect
-from pallor.service.store.jobs import Job, JobStore
+from pallor.service.store.job import Job
+from pallor.service.store.jobs import JobStore
 
 T = TypeVar("T")
 

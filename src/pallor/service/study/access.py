@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from pallor.service.refusals import UnknownError
-from pallor.service.store.jobs import FAILED
+from pallor.service.store.job import FAILED
 from pallor.service.study.field_readers import is_code
 from pallor.service.study.records import (
     Consent,

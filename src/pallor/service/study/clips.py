@@ -13,7 +13,7 @@ from pallor.service.refusals import (
     NotReadyError,
     RefusalError,
 )
-from pallor.service.store.jobs import CLIP_CHECK, DONE, FAILED
+from pallor.service.store.job import CLIP_CHECK, DONE, FAILED
 from pallor.service.study import clip_files
 from pallor.service.study.access import (
     clip_of,

@@ -9,7 +9,7 @@ def is_usable() -> Any:
     """Return an expression on ``ClipRow`` outer joined to ``JobRow``: `StudyClip.usable`."""
     from sqlalchemy import case, func, null, or_
 
-    from pallor.service.store.jobs import DONE, FAILED
+    from pallor.service.store.job import DONE, FAILED
     from pallor.service.store.tables import JobRow
 
     found = func.coalesce(JobRow.result["usable"].as_boolean(), False)

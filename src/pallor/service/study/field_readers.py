@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from pallor.service.refusals import InvalidFieldsError
-from pallor.service.study.records import FieldProblem
+from pallor.service.refusals import FieldProblem, InvalidFieldsError
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pallor.service.refusals import InvalidFieldsError
+from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study.access import MAX_ID
 from pallor.service.study.counting import keeps_video, per_participant
 from pallor.service.study.field_readers import MAX_CODE
-from pallor.service.study.records import FieldProblem, ParticipantLine
+from pallor.service.study.records import ParticipantLine
 
 if TYPE_CHECKING:
     from pallor.service.study.study import Study

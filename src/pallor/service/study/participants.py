@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pallor.service.refusals import ConflictError, InvalidFieldsError
+from pallor.service.refusals import ConflictError, FieldProblem, InvalidFieldsError
 from pallor.service.store.audit import MAX_WHO, plain
 from pallor.service.study import clip_files
 from pallor.service.study.access import one_at_a_time, participant_of, participant_row
 from pallor.service.study.fields import ConsentFields, ParticipantFields, contradiction_of
 from pallor.service.study.lines import Missing, find_lines
-from pallor.service.study.records import FieldProblem, Participant, ParticipantLine
+from pallor.service.study.records import Participant, ParticipantLine
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -222,22 +222,3 @@ class StudySummary:
     sessions_without_hemoglobin: int
     participants_without_clip: int
     simulated_clips: int
-
-
-@dataclass(frozen=True)
-class FieldProblem:
-    """Why a field was not taken.
-
-    Attributes
-    ----------
-    code
-        One word for the catalogs of the pages, such as ``required``, ``range``, ``taken``.
-    text
-        One line in English that names the field and what to enter.
-    values
-        For the places of a text in a catalog.
-    """
-
-    code: str
-    text: str
-    values: Mapping[str, object] = field(default_factory=dict)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pallor.service.refusals import InvalidFieldsError
+from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study import clip_files
 from pallor.service.study.access import participant_of, participant_row, session_row
 from pallor.service.study.fields import SessionFields, contradiction_of
-from pallor.service.study.records import FieldProblem, Participant
+from pallor.service.study.records import Participant
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

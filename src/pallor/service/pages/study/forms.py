@@ -16,7 +16,7 @@ from pallor.service.uploads import read_body
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from pallor.service.study.records import FieldProblem
+    from pallor.service.refusals import FieldProblem
 
 MAX_FORM_BYTES: Final = 32 * 1024
 """A note of 1000 letters of four bytes each, percent-encoded, and the rest."""

@@ -17,9 +17,9 @@ from pallor.service.pages.study.visit import (
     session_path,
     today,
 )
-from pallor.service.refusals import InvalidFieldsError
+from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study import participants, sessions
-from pallor.service.study.records import FieldProblem, Participant
+from pallor.service.study.records import Participant
 
 PERSON_FIELDS: Final = (
     *("code", "sex", "age_years", "pregnancy", "altitude_m", "smoking", "note"),
