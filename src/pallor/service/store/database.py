@@ -62,6 +62,8 @@ def make_engine(url: str) -> Engine:
         # Taking the write lock at once: a transaction that reads and then writes could
         # otherwise find the database changed in between, and no waiting would help it.
         reads = connection.get_execution_options().get(READS, False)
+        # Who said that nothing will be written is held to it, as on PostgreSQL.
+        connection.exec_driver_sql(f"PRAGMA query_only={int(reads)}")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

@@ -52,6 +52,7 @@ function closeCamera() {
   stream = null;
   video.srcObject = null;
   delete page.dataset.hint;
+  say(part("hint"), text("measure.how"));
 }
 
 async function start() {
