@@ -143,6 +143,7 @@ def test_old_results_are_forgotten_and_waiting_jobs_are_not(store: Store) -> Non
     assert jobs.delete(waiting.id) is None and jobs.file_tokens() == frozenset()
 
 
+@pytest.mark.long
 def test_threads_never_share_a_job(store: Store) -> None:
     jobs = JobStore(store)
     made = {jobs.create("estimate", None, {"n": n}).id for n in range(rounds(60, 300))}
@@ -171,6 +172,7 @@ def _take(url: str, worker: str, ready: object, answers: object) -> None:
     answers.put((worker, taken))  # type: ignore[attr-defined]
 
 
+@pytest.mark.long
 def test_processes_never_share_a_job_while_others_come_in(
     store: Store, settings: ServiceSettings
 ) -> None:

@@ -285,6 +285,7 @@ def test_a_commit_of_which_nobody_knows_costs_no_file(
     assert rows["clip_files_due"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("work", ["add", "delete", "session", "withdraw"])
 def test_killed_at_some_line_nothing_is_left_over_or_missing(

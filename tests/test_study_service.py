@@ -400,6 +400,7 @@ def test_a_cookie_alone_changes_nothing(site: Site) -> None:
         assert browser.delete("/v1/participants/B1", headers=headers).status_code == 200
 
 
+@pytest.mark.long
 def test_hostile_uploads_leave_nothing(site: Site) -> None:
     step = rounds(11, 2)
     corpus = [case for i, case in enumerate(hostile_uploads.generate(0)) if i % step == 0]

@@ -43,6 +43,7 @@ def codes_of(error: object) -> set[str]:
     return {problem.code for problem in error.problems.values()}
 
 
+@pytest.mark.long
 def test_two_who_take_the_same_code(study: Study) -> None:
     for number in range(rounds(5, 30)):
         code = f"p{number}"
@@ -52,6 +53,7 @@ def test_two_who_take_the_same_code(study: Study) -> None:
     assert count_rows(study)["participants"] == count_rows(study)["consents"] == rounds(5, 30)
 
 
+@pytest.mark.long
 def test_two_who_rename_to_the_same_code(study: Study) -> None:
     for number in range(rounds(5, 30)):
         person(study, f"a{number}")
@@ -65,6 +67,7 @@ def test_two_who_rename_to_the_same_code(study: Study) -> None:
         assert len(errors) == 2 and all(codes_of(error) == {"taken"} for error in errors)
 
 
+@pytest.mark.long
 def test_two_who_enter_the_same_visit(study: Study) -> None:
     person(study, "a")
     for number in range(rounds(5, 30)):
@@ -78,6 +81,7 @@ def test_two_who_enter_the_same_visit(study: Study) -> None:
         assert len(errors) == 3 and all(codes_of(error) == {"taken"} for error in errors)
 
 
+@pytest.mark.long
 def test_the_same_file_for_two_people_is_kept_once(study: Study) -> None:
     visited(study, "a")
     visited(study, "b")
@@ -91,6 +95,7 @@ def test_the_same_file_for_two_people_is_kept_once(study: Study) -> None:
     assert len(files_of(study)) == rounds(5, 30) and count_rows(study)["clip_files_due"] == 0
 
 
+@pytest.mark.long
 def test_clips_come_in_while_their_participant_withdraws(study: Study) -> None:
     outcomes: Counter[str] = Counter()
     for number in range(rounds(15, 150)):
@@ -135,6 +140,7 @@ def test_nothing_is_written_where_only_reading_was_meant(study: Study) -> None:
         session.scalars(select(ParticipantRow)).one().code = "b"
 
 
+@pytest.mark.long
 def test_work_on_one_person_is_done_one_after_the_other(study: Study) -> None:
     visited(study, "a")
     number = rounds(20, 100)
@@ -153,6 +159,7 @@ def test_work_on_one_person_is_done_one_after_the_other(study: Study) -> None:
     assert count_rows(study)["hemoglobin_values"] == number - 4
 
 
+@pytest.mark.long
 def test_a_check_that_runs_while_its_clip_is_deleted(study: Study) -> None:
     visited(study, "a")
     for _ in range(rounds(5, 30)):
