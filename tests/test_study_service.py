@@ -85,7 +85,9 @@ def site(
         role: succeed("keys", "add", role, "--role", role, *options).strip()
         for role in ("measure", "study", "admin")
     }
-    with serve(data, "--max-mb", 8, "--workers", 2, *options[2:]) as server:
+    with serve(
+        data, "--max-mb", 8, "--workers", 2, "--estimates-per-minute", 100_000, *options[2:]
+    ) as server:
         yield Site(server, url, keys, options)
     _, _, trace = server.log.read_text().partition("Traceback")
     assert not trace, trace[:3000]

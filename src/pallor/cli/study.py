@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from pallor.cli.output import SIMULATED, print_json, progress, say
+from pallor.cli.output import print_json, progress, say
 from pallor.cli.serve import DATA, need_service_extra
 from pallor.errors import CohortError, UsageError
 
@@ -85,7 +85,10 @@ def export(
         with progress("clips") as report:
             tally = write_folder(contents, folder, report)
     if tally.simulated:
-        say(SIMULATED)
+        say(
+            f"SIMULATED: {tally.simulated} of {tally.clips} clips were rendered; no figure from "
+            "those says anything about people."
+        )
     counts = tally.counts()
     if json:
         print_json({"folder": str(folder), "simulated": tally.simulated > 0, **counts})
