@@ -383,6 +383,19 @@ def test_a_task_survives_the_pipe() -> None:
     assert ClipTask.from_json(task.to_json()) == task
 
 
+def test_what_a_killed_run_was_writing_is_removed_by_the_next(tmp_path: Path) -> None:
+    cohort = _cohort(tmp_path, {"a.mp4": "fine", "b.mp4": "fine"})
+    extract(cohort, tmp_path / "F", ["color"], worker=fake)
+    before = {path.relative_to(tmp_path) for path in (tmp_path / "F").rglob("*")}
+    stored = next((tmp_path / "F" / "clips").rglob("*.zip"))
+    # Named as a process that was killed in the middle of writing leaves them.
+    for path in (stored, tmp_path / "F" / "extraction.json", tmp_path / "F" / "failures.csv"):
+        path.with_name(f".{path.name}.4711.0123abcd.part").write_bytes(b"half")
+    result = extract(cohort, tmp_path / "F", ["color"], worker=fake)
+    assert (result.done, result.resumed) == (2, 2)
+    assert {path.relative_to(tmp_path) for path in (tmp_path / "F").rglob("*")} == before
+
+
 def test_the_store_forgets_what_no_longer_fits(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"12345")

@@ -133,7 +133,7 @@ def test_columns_stand_in_the_order_of_the_registry_and_of_the_longest_list() ->
 
 def _memory_of_parts(parts: int, monkeypatch: pytest.MonkeyPatch) -> int:
     """Most bytes held by Python, NumPy and Arrow while so many parts are made."""
-    rows = 20
+    rows = 60
     monkeypatch.setattr(table_assembly, "ROWS_A_PART", rows)
     names = tuple(f"color.a.b.{i}" for i in range(400))
     frame = _frame(parts * rows)[["participant_id", "clip"]]
@@ -154,7 +154,7 @@ def _memory_of_parts(parts: int, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_the_memory_of_assembling_is_that_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     few, many = (_memory_of_parts(parts, monkeypatch) for parts in (3, 15))
-    matrix = 20 * 400 * 4
+    matrix = 60 * 400 * 4
     assert many < few + matrix  # 12 parts more, and not the room of one
 
 

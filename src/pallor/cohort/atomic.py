@@ -9,6 +9,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+PART = ".part"
+"""End of the name of what is being written, which begins with a point."""
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` in one step: a reader sees the old file or the new one.
@@ -103,9 +106,20 @@ def remove_folder(path: Path) -> None:
     _sweep(path)
 
 
+def remove_left_over(folder: Path) -> None:
+    """Remove the files that a process which was killed while it wrote left in a folder.
+
+    Only where nobody else writes into it now.
+    """
+    # One look at the names: a folder may hold thousands of files that are complete.
+    for entry in os.scandir(folder):
+        if entry.name.startswith(".") and entry.name.endswith(PART) and entry.is_file():
+            Path(entry.path).unlink(missing_ok=True)
+
+
 def _beside(path: Path) -> Path:
     # Not tempfile: its files are private to the user, results shall follow the umask.
-    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")
 
 
 def _put_away(path: Path) -> None:
@@ -114,7 +128,7 @@ def _put_away(path: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    for left_over in path.parent.glob(f".{path.name}.*.part"):
+    for left_over in path.parent.glob(f".{path.name}.*{PART}"):
         if left_over.is_dir():
             shutil.rmtree(left_over)
         else:

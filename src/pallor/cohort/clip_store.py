@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pallor.cohort.address import is_address
-from pallor.cohort.atomic import write_bytes
+from pallor.cohort.atomic import remove_left_over, write_bytes
 from pallor.cohort.clip_outcome import (
     ClipOutcome,
     ClipTask,
@@ -44,6 +44,16 @@ class ClipStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._names: dict[str, tuple[str, ...]] = {}
+
+    def tidy(self) -> None:
+        """Remove what a run that was killed while it stored an outcome left behind.
+
+        Only for who has the folder alone.
+        """
+        if self._folder.is_dir():
+            for folder in self._folder.iterdir():
+                if folder.is_dir():
+                    remove_left_over(folder)
 
     def put(self, outcome: ClipOutcome) -> None:
         """Store the outcome of a clip that was measured."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from pallor._version import __version__
 from pallor.cohort.address import is_address, shown
+from pallor.cohort.atomic import remove_left_over
 from pallor.cohort.clip_outcome import ClipFailure, ClipOutcome, ClipTask
 from pallor.cohort.clip_store import ClipStore, clip_key
 from pallor.cohort.extraction_finish import finish
@@ -164,6 +165,8 @@ def extract(
         _prepare_folder(folder)
         with locked(folder):
             store = ClipStore(folder / CLIPS)
+            store.tidy()
+            remove_left_over(folder)
             earlier = {} if overwrite else earlier_record(folder, asked)
             if overwrite:
                 store.clear()
