@@ -44,8 +44,9 @@ fast: $(VENV)/.fast
 demo: $(VENV)/.runtime
 	$(BIN)/pallor demo
 
+# A process of the tests that crashes ends the run: a new one in its place would wait for ever.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 $(PYTEST_ARGS)
 
 # What make test repeats a few times, in full.
 test-long: $(VENV)/.test
