@@ -52,7 +52,7 @@ def film_of(clip: Path, path: Path) -> Path:
 @contextmanager
 def browser(film: Path | None = None) -> Iterator[Any]:
     """Debian's Chromium under Playwright; without a film it has no camera."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -64,6 +64,8 @@ def browser(film: Path | None = None) -> Iterator[Any]:
             "--use-fake-ui-for-media-stream",
             f"--use-file-for-fake-video-capture={film}",
         ]
+    # Five seconds, as is usual, are few where everything else is tested at the same time.
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(
             executable_path=chromium, args=options, chromium_sandbox=False

@@ -8,6 +8,7 @@ import re
 
 import av
 import pytest
+from playwright.sync_api import expect
 
 from fake_camera import axe_violations, browser, write_film
 from pages_stand_in import CARD, GOOD_HINT, StandIn, done, failed, serving, unusable, usable
@@ -296,7 +297,7 @@ def test_the_camera_at_the_back_can_be_chosen(opened):
     assert video.evaluate("element => getComputedStyle(element).transform") == mirrored
     page.get_by_role("button", name="Other camera").click()
     page.locator('[data-facing="environment"]').wait_for()
-    page.wait_for_function("() => document.activeElement.dataset.part === 'other'")
+    expect(page.locator('[data-part="other"]')).to_be_focused()
     assert video.evaluate("element => getComputedStyle(element).transform") == "none"
     assert page.evaluate("window.asked") == ["user", "back"]
     assert axe_violations(page) == []
@@ -427,9 +428,9 @@ def test_keyboard_only(opened, service):
     ]  # fmt: skip
     page.keyboard.press("Enter")
     page.get_by_role("button", name=re.compile("^Record")).wait_for()
-    page.wait_for_function("() => document.activeElement.textContent.startsWith('Record')")
+    expect(page.locator(":focus")).to_have_text(re.compile("^Record"))
     page.keyboard.press("Enter")
-    page.wait_for_function("() => document.activeElement.textContent.startsWith('Stop')")
+    expect(page.locator(":focus")).to_have_text(re.compile("^Stop"))
     page.wait_for_url("**/result/*")
     page.get_by_role("heading", name="Estimated hemoglobin").wait_for()
     assert service.uploads[0][0] == {"sex": "female"}
@@ -465,6 +466,7 @@ def test_turkish_stays_chosen_from_page_to_page(opened, service):
     assert "Aralık (%90): 10,9 – 13,8 g/dL" in text
     assert "Tıbbi cihaz değildir" in text
     page.get_by_role("link", name="Modeller").click()
+    page.get_by_role("heading", name="Modeller").wait_for()
     assert page.locator("html").get_attribute("lang") == "tr"
 
 

@@ -9,6 +9,7 @@ import zipfile
 import av
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from fake_camera import axe_violations, browser, film_of
 from pages_stand_in import StandIn, serving
@@ -172,13 +173,11 @@ def test_a_day_of_a_nurse(opened, service, tmp_path):
     page.get_by_role("button", name=re.compile("^Record")).click()
     page.get_by_role("button", name="Stop recording").wait_for()
     fine(page)
-    page.locator('[data-kind="waiting"]').wait_for()
-    page.locator('[data-kind="usable"]').wait_for(timeout=CHECKED_MS)
-    assert page.get_by_text("SIMULATED", exact=True).first.is_visible()
-    assert "phone of ward 3" in page.locator("#clips").inner_text()
-    assert page.evaluate("document.activeElement.dataset.kind") == "usable"
-    assert page.locator("[data-said]").inner_text() == "Usable SIMULATED"
-    assert page.get_by_role("button", name="Start camera").is_visible()
+    expect(page.locator('[data-kind="usable"]')).to_be_focused(timeout=CHECKED_MS)
+    expect(page.get_by_text("SIMULATED", exact=True).first).to_be_visible()
+    expect(page.locator("#clips")).to_contain_text("phone of ward 3")
+    expect(page.locator("[data-said]")).to_have_text("Usable SIMULATED")
+    expect(page.get_by_role("button", name="Start camera")).to_be_visible()
     fine(page)
     assert len(kept(served)) == 1
     assert served.uploads() == []
@@ -189,11 +188,11 @@ def test_a_day_of_a_nurse(opened, service, tmp_path):
     page.get_by_label("Hemoglobin").fill("128")
     page.get_by_role("button", name="Save").click()
     page.get_by_role("link", name="Hemoglobin").wait_for()
-    assert page.evaluate("document.activeElement.classList.contains('problem')")
+    expect(page.locator(".problem:focus")).to_be_visible()
     page.get_by_text("This one looks like g/L: check the unit.").first.wait_for()
     fine(page)
     page.get_by_role("link", name="Hemoglobin").click()
-    assert page.evaluate("document.activeElement.id") == "value"
+    expect(page.locator("#value")).to_be_focused()
     page.get_by_label("Unit").select_option("g/L")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("12.8 g/dL", exact=True).wait_for()
@@ -202,14 +201,14 @@ def test_a_day_of_a_nurse(opened, service, tmp_path):
     page.get_by_role("button", name="Save").click()
     page.get_by_text("12.9 g/dL", exact=True).wait_for()
     page.get_by_role("link", name="Study", exact=True).first.click()
+    page.get_by_role("link", name="New participant").wait_for()
     assert page.get_by_role("link", name="Enter blood value").count() == 0
 
     # Another session, with a file that cannot be used.
     page.get_by_role("link", name="K-001").click()
     page.get_by_role("button", name="Start the session").click()
     page.get_by_role("heading", name="Session 2").wait_for()
-    remembered = "() => document.querySelector('#camera').value === 'phone of ward 3'"
-    page.wait_for_function(remembered)
+    expect(page.get_by_label("Camera", exact=True)).to_have_value("phone of ward 3")
     page.get_by_label("Video file").set_input_files(str(noise(tmp_path / "noise.mp4")))
     page.get_by_role("button", name="Send this video").click()
     page.locator('[data-kind="unusable"]').wait_for(timeout=CHECKED_MS)
@@ -239,6 +238,7 @@ def test_a_day_of_a_nurse(opened, service, tmp_path):
     # Withdrawal leaves nothing, neither on disk nor on a page.
     page.goto(PERSON)
     page.get_by_role("link", name="Withdraw the participant").click()
+    page.get_by_label("Code of the participant").wait_for()
     fine(page)
     page.get_by_role("button", name="Delete everything for good").click()
     page.get_by_text("This is not the code of the participant.").first.wait_for()
@@ -261,18 +261,18 @@ def test_a_check_that_ends_does_not_interrupt_the_next_recording(opened, service
     enter(page, "K-2", "Save and start today’s session")
     page.get_by_label("Video file").set_input_files(str(noise(tmp_path / "noise.mp4", seed=1)))
     page.get_by_role("button", name="Send this video").click()
-    page.locator('[data-kind="waiting"]').wait_for()
     page.get_by_role("button", name="Start camera").click()
     page.evaluate("document.querySelector('[data-take]').dataset.recordingS = '60'")
     page.get_by_role("button", name=re.compile("^Record")).click()
     page.locator('[data-kind="unusable"]').wait_for(timeout=CHECKED_MS)
     page.wait_for_timeout(500)
-    assert page.locator("[data-take]").get_attribute("data-step") == "recording"
-    assert page.evaluate("document.activeElement.dataset.part") == "cancel"
+    expect(page.locator("[data-take]")).to_have_attribute("data-step", "recording")
+    expect(page.locator('[data-part="cancel"]')).to_be_focused()
     page.get_by_role("button", name="Stop recording").click()
     page.get_by_role("button", name=re.compile("^Record")).wait_for()
     assert len(kept(served)) == 1
     page.get_by_role("link", name="Delete this video").click()
+    page.get_by_role("button", name="Delete this video").wait_for()
     fine(page)
     page.get_by_role("button", name="Delete this video").click()
     page.get_by_text("The video is deleted.").wait_for()
@@ -369,7 +369,7 @@ def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):
     page.get_by_role("button", name="Start the session").click()
     page.get_by_role("heading", name="Session 1").wait_for()
     page.goto("/study/participants/K-003/new-session")
-    page.wait_for_function("() => document.querySelector('#site').value === 'Ward 3'")
+    expect(page.get_by_label("Site")).to_have_value("Ward 3")
     # So is the unit of the laboratory, for new values alone.
     page.goto("/study/participants/K-004/sessions/1/blood")
     page.get_by_label("Hemoglobin").fill("121")
@@ -378,12 +378,13 @@ def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):
     page.get_by_text("12.1 g/dL", exact=True).wait_for()
     page.get_by_role("link", name="Who still lacks a blood value").click()
     page.get_by_role("link", name="Enter blood value : K-001").click()
-    page.wait_for_function("() => document.querySelector('#unit').value === 'g/L'")
+    expect(page.get_by_label("Unit")).to_have_value("g/L")
     page.goto("/study/participants/K-003/sessions/1")
     page.locator("#blood").get_by_role("link", name="Change").click()
     page.get_by_label("Hemoglobin").wait_for()
-    page.wait_for_timeout(300)
-    assert page.get_by_label("Unit").input_value() == "g/dL"
+    # The scripts have run by then, and did not touch it.
+    page.wait_for_load_state()
+    expect(page.get_by_label("Unit")).to_have_value("g/dL")
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url(filled.address + "/")
     assert page.evaluate("sessionStorage.length") == 0
