@@ -86,7 +86,7 @@ def test_answers_are_those_that_are_described(url: str) -> None:
     # Not by schemathesis's own plugin of pytest, which expects another version of it.
     description = schemathesis.openapi.from_url(f"{url}/openapi.json")
     operations = [found.ok() for found in description.get_all_operations()]
-    assert len(operations) == 31
+    assert len(operations) == 32
     for operation in operations:
         for mode in GenerationMode:
             try:
@@ -120,6 +120,7 @@ def test_answers_are_those_that_are_described(url: str) -> None:
         },
         "/v1/participants/{code}/sessions/{session}/clips": {"404", "415"},
         "/v1/participants/{code}/sessions/{session}/clips/{clip_id}": {"404", "422"},
+        "/v1/participants/{code}/sessions/{session}/clips/{clip_id}/check": {"404", "422"},
         "/v1/study": {"200"},
         "/v1/study/consent": {"200"},
         "/v1/study/cohort.csv": {"200"},
@@ -199,6 +200,7 @@ def test_the_description_names_every_resource(url: str) -> None:
         "/v1/participants/{code}/sessions/{session}",
         "/v1/participants/{code}/sessions/{session}/clips",
         "/v1/participants/{code}/sessions/{session}/clips/{clip_id}",
+        "/v1/participants/{code}/sessions/{session}/clips/{clip_id}/check",
         "/v1/participants/{code}/sessions/{session}/hemoglobin",
         "/v1/participants/{code}/sessions/{session}/hemoglobin/{value_id}",
         "/v1/session",

@@ -23,6 +23,7 @@ from pallor.service.refusals import (
 )
 from pallor.service.settings import ServiceSettings
 from pallor.service.study import clip_files, clips, participants, sessions
+from pallor.service.study.records import StudyClip
 from pallor.service.study.study import Study
 from service_databases import postgres, settings, store
 from study_cases import (
@@ -90,6 +91,47 @@ def test_a_clip_that_the_check_finds_simulated_is(study: Study) -> None:
     assert not with_clip(study, "a").simulated
     check_done(study, only_token(study), simulated=True)
     assert participants.get(study, "a", "x").sessions[0].clips[0].simulated
+
+
+def test_a_check_is_done_again(study: Study) -> None:
+    visited(study, "a")
+    clip = with_clip(study, "a")
+    waits = study.jobs.file_tokens()
+    before = count_rows(study)
+
+    def again(clip_id: int = clip.id, code: str = "a") -> StudyClip:
+        return clips.check_again(study, code, "1", clip_id, "x")
+
+    # One that waits or runs is left alone.
+    assert again().state == "queued" and count_rows(study) == before
+    job = study.jobs.claim("w")
+    assert job is not None
+    assert again().state == "running" and study.jobs.heartbeat(job.id, "w")
+    study.jobs.fail(job.id, "crashed", "it broke")
+    queued = again()
+    assert (queued.state, queued.code, queued.text, queued.usable) == ("queued", None, None, None)
+    assert study.jobs.file_tokens() == waits and study.jobs.get(job.id) is None
+    # What the container told stays known while the clip waits, and where the next check fails.
+    check_done(study, only_token(study), simulated=True)
+    assert again().simulated
+    job = study.jobs.claim("w")
+    assert job is not None and job.attempts == 1
+    study.jobs.fail(job.id, "time_limit", "too long")
+    assert participants.get(study, "a", "x").sessions[0].clips[0].simulated
+    # One whose check was lost.
+    study.jobs.delete(job.id)
+    assert participants.get(study, "a", "x").sessions[0].clips[0].code == "check_missing"
+    assert again().state == "queued"
+    assert count_rows(study) == before
+    check_done(study, only_token(study))
+    assert participants.get(study, "a", "x").sessions[0].clips[0].usable
+    actions = [entry.action for entry in study.audit.entries()]
+    assert actions.count("clip.check") == 3
+    for wrong in (lambda: again(clip.id + 1), lambda: again(code="b")):
+        with pytest.raises(UnknownError):
+            wrong()
+    participants.withdraw(study, "a", "x")
+    assert count_rows(study)["jobs"] == 0 and files_of(study) == set()
 
 
 def test_results_of_checks_stay_as_long_as_the_clip(study: Study) -> None:

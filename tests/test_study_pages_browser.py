@@ -77,7 +77,11 @@ def filled(tmp_path):
 
 @pytest.fixture
 def opened(chromium):
-    """Open a window; what its console or the policy complains about fails the test."""
+    """Open a window; what its console or the policy complains about fails the test.
+
+    Asked for after what serves its pages, so that it is closed before: a page that is still being
+    loaded would complain of a server that has gone.
+    """
     contexts, complaints = [], []
 
     def hear(message):
@@ -318,7 +322,7 @@ def test_without_scripts_everything_but_recording_works(opened, service, simulat
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_window(
-    opened, filled, size, language, scheme
+    filled, opened, size, language, scheme
 ):
     page = opened(filled.address, size, color_scheme=scheme)
     for path in EVERY_PAGE:
@@ -330,7 +334,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_wider_than_the_window(
     fine(page)
 
 
-def test_words_without_a_space_do_not_widen_a_page(opened, filled):
+def test_words_without_a_space_do_not_widen_a_page(filled, opened):
     page = opened(filled.address)
     page.goto("/study/new")
     page.locator("#takes_part").check()
@@ -347,7 +351,7 @@ def test_words_without_a_space_do_not_widen_a_page(opened, filled):
     fine(page)
 
 
-def test_pregnancy_is_asked_of_women_only(opened, filled):
+def test_pregnancy_is_asked_of_women_only(filled, opened):
     page = opened(filled.address)
     page.goto("/study/new")
     assert not page.get_by_label("Pregnancy").is_visible()
@@ -362,7 +366,16 @@ def test_pregnancy_is_asked_of_women_only(opened, filled):
     assert page.get_by_label("Pregnancy").input_value() == "first trimester"
 
 
-def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):
+def test_a_check_that_failed_is_asked_for_again(filled, opened):
+    page = opened(filled.address)
+    page.goto("/study/participants/K-002/sessions/1")
+    page.get_by_role("button", name="Check this video again").click()
+    page.get_by_text("The video is being checked again.").wait_for()
+    assert page.locator('[data-kind="waiting"]').count() == 1
+    assert page.get_by_role("button", name="Check this video again").count() == 0
+
+
+def test_a_site_is_remembered_until_somebody_else_signs_in(filled, opened):
     page = opened(filled.address)
     page.goto("/study/participants/K-004/new-session")
     page.get_by_label("Site").fill("Ward 3")
@@ -390,7 +403,7 @@ def test_a_site_is_remembered_until_somebody_else_signs_in(opened, filled):
     assert page.evaluate("sessionStorage.length") == 0
 
 
-def test_a_new_participant_with_the_keyboard_alone(opened, filled):
+def test_a_new_participant_with_the_keyboard_alone(filled, opened):
     page = opened(filled.address)
     page.goto("/study/new")
     reached = []

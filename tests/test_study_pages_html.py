@@ -121,7 +121,7 @@ def test_pages_are_well_formed_and_hold_nothing_inline(nurse, study, language):
 def test_every_page_was_opened(nurse, study):
     fill(study)
     opened = {re.sub(r"\?.*", "", path) for path in EVERY_GET}
-    opened |= {f"{PERSON}/blood", f"{SESSION}/clips"}
+    opened |= {f"{PERSON}/blood", f"{SESSION}/clips", f"{SESSION}/clips/1/check"}
     for path in PAGES:
         shown = re.sub(r"\{\w+:int\}", "1", path.replace("{code}", "K-001")).replace("{name}", "1")
         assert shown in opened, path
@@ -306,6 +306,18 @@ def test_a_session_says_what_has_become_of_its_clips(nurse, study):
     assert f'data-clip="{waiting}"' in page
     assert '<noscript><meta http-equiv="refresh"' in page
     assert "SIMULATED" not in page
+    # What is not known of a clip can be asked again; what is known is known.
+    actions = re.findall(r'action="([^"]*/check)"', page)
+    assert actions == [f"{SESSION}/clips/{waiting - 1}/check"]
+    answer = nurse.post(actions[0])
+    assert answer.headers["location"] == f"{SESSION}?saved=clip_check#clips"
+    page = nurse.get(answer.headers["location"]).text
+    assert EN("study.saved.clip_check") in page
+    kinds = re.findall(r'data-kind="(\w+)"', page)
+    assert kinds == ["waiting", "waiting", "usable", "unusable"]
+    nothing = nurse.post(f"{SESSION}/clips/999/check")
+    assert nothing.status_code == 404
+    answer = nurse.post(f"{SESSION}/clips/{waiting - 1}/delete")
     answer = nurse.post(f"{SESSION}/clips/{waiting}/delete")
     assert answer.headers["location"] == f"{SESSION}?saved=clip_deleted#clips"
     assert 'http-equiv="refresh"' not in nurse.get(SESSION).text

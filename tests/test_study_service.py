@@ -111,6 +111,10 @@ def test_the_whole_story(site: Site, clips: list[Path], tmp_path: Path) -> None:
         assert clip["state"] == "done" and clip["usable"] is True, clip
         assert clip["simulated"] is True and clip["check"]["simulated"] is True
         assert clip["camera"] == "phone A" and clip["bytes"] == clips[0].stat().st_size
+        again = client.post(f"{address}/check")
+        assert again.status_code == 202 and again.json()["usable"] is None, again.text
+        assert again.json()["simulated"] is True
+        assert checked(client, address)["check"] == clip["check"]
         # The laboratory answers days later.
         line = client.get("/v1/participants", params={"missing": "hemoglobin"}).json()
         assert [found["code"] for found in line["participants"]] == ["P-001"]
@@ -214,15 +218,16 @@ def test_the_whole_story(site: Site, clips: list[Path], tmp_path: Path) -> None:
     entries = site.audit()[begun:]
     actions = [entry.action for entry in entries]
     for action in (
-        "participant.create", "session.create", "session.change", "clip.add", "hemoglobin.add",
+        "participant.create", "session.create", "session.change", "clip.add", "clip.check",
+        "hemoglobin.add",
         "hemoglobin.change", "participant.list", "study.export", "participant.withdraw",
     ):  # fmt: skip
         assert action in actions, action
     assert actions.count("study.export") == 5 and actions.count("participant.withdraw") == 4
     assert {entry.who for entry in entries} > {"command line"}
-    # Waiting for a check is not seeing a clip: each was seen once.
+    # Waiting for a check is not seeing a clip: what each check found was seen once.
     assert (
-        sum(entry.action == "participant.read" and " clip " in entry.what for entry in entries) == 2
+        sum(entry.action == "participant.read" and " clip " in entry.what for entry in entries) == 3
     )
     for entry in entries:
         for word in ("P-00", "brave", "clinic", "12.", "female"):
@@ -339,6 +344,7 @@ def test_what_is_not_there_is_not_there(site: Site, clips: list[Path]) -> None:
             client.delete(f"/v1/participants/U2/sessions/t/hemoglobin/{value_id}"),
             client.get("/v1/participants/U1/sessions/s/clips/1000"),
             client.delete("/v1/participants/U1/sessions/s/clips/1000"),
+            client.post("/v1/participants/U1/sessions/s/clips/1000/check"),
             send(client, "U1", "t", clips[0]),
             client.get("/v1/estimates/" + "A" * 32),
         ]
@@ -379,7 +385,7 @@ def study_routes(client: httpx.Client) -> list[tuple[str, str]]:
 def test_every_route_is_for_the_role_study(site: Site) -> None:
     with site.client("measure") as measure, site.server.client() as nobody:
         routes = study_routes(nobody)
-        assert len(routes) == 19
+        assert len(routes) == 20
         for method, path in routes:
             address = re.sub(r"{\w*id}", "1", path)
             address = re.sub(r"{\w+}", "x", address)

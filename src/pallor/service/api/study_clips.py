@@ -62,6 +62,24 @@ async def read(use: Use, code: str, session: str, clip_id: Id) -> ClipWords:
     return ClipWords.model_validate(await use.do(clips.get, code, session, clip_id))
 
 
+@router.post(
+    "/{clip_id}/check",
+    status_code=202,
+    responses=errors(401, 403, 404, 422, 429),
+)
+async def check_again(
+    use: Annotated[StudyUse, Depends(use_study(rate="estimates"))],
+    code: str,
+    session: str,
+    clip_id: Id,
+) -> ClipWords:
+    """Check a clip anew, after its check failed or where other limits hold by now.
+
+    What was found before is forgotten. A check that waits or runs already goes on.
+    """
+    return ClipWords.model_validate(await use.do(clips.check_again, code, session, clip_id))
+
+
 @router.delete("/{clip_id}", status_code=204, responses=errors(401, 403, 404, 422, 429))
 async def delete(use: Use, code: str, session: str, clip_id: Id) -> Response:
     """Delete a clip and what was found of it, in whatever state the check is."""

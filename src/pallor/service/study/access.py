@@ -204,7 +204,7 @@ def clip_of(clip: ClipRow, job: JobRow | None) -> StudyClip:
             created_s=clip.created_s,
             state=FAILED,
             code="check_missing",
-            text="the check of this clip was deleted: delete the clip and add it again",
+            text="the check of this clip was deleted: check it again",
         )
     return StudyClip(
         id=clip.id,

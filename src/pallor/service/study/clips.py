@@ -1,4 +1,4 @@
-"""Clips of a visit: add, delete, and finish what was interrupted."""
+"""Clips of a visit: add, check again, delete, and finish what was interrupted."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SUFFIXES",
     "add",
+    "check_again",
     "check_may_add",
     "delete",
     "get",
@@ -156,6 +157,39 @@ def get(study: Study, code: str, session_name: str, clip_id: int, who: str) -> S
     if found.state in (DONE, FAILED):
         study.audit.add(who, "participant.read", what)
     return found
+
+
+def check_again(study: Study, code: str, session_name: str, clip_id: int, who: str) -> StudyClip:
+    """Check a clip anew: its check failed, or other limits hold by now.
+
+    What was found before is forgotten, but not that the clip is simulated. A check that waits or
+    runs is left alone.
+
+    Returns
+    -------
+    StudyClip
+        With a check that waits or runs.
+
+    Raises
+    ------
+    UnknownError
+        If there is no such participant, visit or clip.
+    """
+    from pallor.service.store.tables import ClipRow, JobRow
+
+    with study.store.transaction() as session:
+        person = participant_row(session, code, to_change=True)
+        visit = session_row(session, person.id, session_name)
+        row = row_of_session(session, ClipRow, clip_id, visit.id)
+        before = None if row.job_id is None else session.get(JobRow, row.job_id)
+        if before is None or before.state in (DONE, FAILED):
+            row.simulated = clip_of(row, before).simulated
+            if before is not None:
+                session.delete(before)
+            row.job_id = study.jobs.create(CLIP_CHECK, row.file_token, {}, session=session).id
+            what = f"participant {person.id} clip {row.id}"
+            study.audit.add(who, "clip.check", what, session=session)
+        return clip_of(row, session.get(JobRow, row.job_id))
 
 
 def delete(study: Study, code: str, session_name: str, clip_id: int, who: str) -> Participant:

@@ -1,4 +1,4 @@
-"""Clips of a session: deleting one, and where their address leads."""
+"""Clips of a session: checking one again, deleting one, and where their addresses lead."""
 
 from __future__ import annotations
 
@@ -36,10 +36,17 @@ def _delete(visit: Visit) -> Saved:
     return Saved(session_path(visit.code, visit.session_name), "clip_deleted", PART)
 
 
-def _all(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
+def _check(visit: Visit) -> Saved:
+    clips.check_again(visit.study, visit.code, visit.session_name, visit.id("clip"), visit.who)
+    return Saved(session_path(visit.code, visit.session_name), "clip_check", PART)
+
+
+def _session(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     return Shown(moved=session_path(visit.code, visit.session_name))
 
 
-ALL: Final = Page(_all)
+ALL: Final = Page(_session)
 """Clips are sent to this address; who asks for it is looking for the session."""
+CHECK: Final = Page(_session, _check)
+"""Only a button of the session leads here."""
 DELETE: Final = Page(_sure, _delete)

@@ -63,6 +63,7 @@ PAGES: Final[Mapping[str, Page]] = MappingProxyType(
         f"{_SESSION}/blood/{{value:int}}": hemoglobin_pages.CHANGE,
         f"{_SESSION}/blood/{{value:int}}/delete": hemoglobin_pages.DELETE,
         CLIPS: clip_pages.ALL,
+        f"{_SESSION}/clips/{{clip:int}}/check": clip_pages.CHECK,
         f"{_SESSION}/clips/{{clip:int}}/delete": clip_pages.DELETE,
     }
 )
