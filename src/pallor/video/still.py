@@ -138,8 +138,8 @@ def _open(file: BinaryIO, name: str, container: str, limits: ClipLimits) -> Imag
         raise _too_large(name, "far more", limits) from error
     except _DECODE_ERRORS as error:
         raise NotAVideoError(
-            f"{name}: begins like a {container.upper()} image but its header cannot be read "
-            f"({error}); copy or export it again."
+            f"{name}: begins like a {container.upper()} image but its header cannot be read; copy "
+            "or export it again."
         ) from error
     if image.width * image.height > limits.max_still_pixels:
         raise _too_large(name, f"{image.width} x {image.height}", limits)
