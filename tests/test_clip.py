@@ -86,6 +86,34 @@ def test_every_frame_of_every_container_and_codec_comes_with_its_time(tmp_path, 
     assert warnings == []
 
 
+def test_opening_lets_no_other_decoder_loose_on_a_file(tmp_path):
+    if not has_encoder("zmbv"):
+        pytest.skip("this PyAV has no encoder zmbv")
+    path = tmp_path / "screen.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("zmbv", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "bgr0"
+        for picture in moving_square(3):
+            frame = av.VideoFrame.from_ndarray(picture).reformat(format="bgr0")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    # Damaged, so that its decoder complains aloud where it is let loose.
+    at = content.index(b"00dc", content.index(b"movi")) + 20
+    content[at : at + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.DEBUG)
+    try:
+        with av.logging.Capture(local=False) as heard:
+            message = fails(path, NotAVideoError, "codec")
+    finally:
+        av.logging.set_level(before)
+    assert "zmbv" in message or "unknown" in message
+    said = [text for _, who, text in heard if who == "zmbv"]
+    assert all("not on whitelist" in text for text in said), said
+
+
 @pytest.mark.parametrize(("container", "codec"), [("mp4", "libx264"), ("mkv", "libx264")])
 def test_frames_come_in_the_order_shown_although_stored_in_another(tmp_path, container, codec):
     levels = np.linspace(20, 235, 24).astype(np.uint8)

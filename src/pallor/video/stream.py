@@ -292,7 +292,11 @@ def _open_container(data: _Bytes, name: str) -> InputContainer:
         return av.open(
             data,
             "r",
-            container_options={"format_whitelist": ",".join(VIDEO_CONTAINERS + SOUND_CONTAINERS)},
+            container_options={
+                "format_whitelist": ",".join(VIDEO_CONTAINERS + SOUND_CONTAINERS),
+                # Opening decodes already where the header leaves something open.
+                "codec_whitelist": ",".join(sorted(CODECS)),
+            },
             metadata_errors="replace",
             io_open=_refuse_to_open,
         )
