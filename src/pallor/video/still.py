@@ -98,8 +98,8 @@ def _read(
         ) from error
     except _DECODE_ERRORS as error:
         raise NoFramesError(
-            f"{name}: the {container.upper()} image does not decode, it is cut off or damaged; copy "
-            "or export it again."
+            f"{name}: the {container.upper()} image does not decode, it is cut off or damaged; "
+            "copy or export it again."
         ) from error
     if alpha is not None and not alpha.any():
         raise NoFramesError(
