@@ -468,7 +468,7 @@ def test_a_form_without_the_token_changes_nothing(nurse, study, path, token):
     data = everything if token is None else {**everything, "csrf": token}
     answer = nurse.client.post(path, data=data)
     assert answer.status_code == 403
-    assert EN("study.refused_text.cross_site") in answer.text
+    assert EN("study.earlier_sign_in") in answer.text
     assert participants.get(study, "K-001", WHO) == before
 
 

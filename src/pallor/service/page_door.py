@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,6 +14,14 @@ from starlette.responses import RedirectResponse, Response
 from pallor.service.answers import answer_to
 from pallor.service.api.arrivals import arriving_clip
 from pallor.service.api.representation import as_json
+from pallor.service.next_page import (
+    MAX_SIGN_IN_BYTES,
+    asked_for,
+    fields_of,
+    form_sent,
+    own_path,
+    sign_in_address,
+)
 from pallor.service.refusals import NoKeyError, RefusalError, TooManyRequestsError
 from pallor.service.security.guard import address_of, check_csrf
 from pallor.service.security.origin import refuse_cross_site
@@ -33,7 +41,6 @@ if TYPE_CHECKING:
 
 SIGN_IN = "/sign-in"
 _OPEN = ("/v1/", "/static/", "/healthz", "/readyz", "/metrics", "/openapi.json", SIGN_IN)
-_MAX_FORM = 1000
 
 
 @dataclass(frozen=True)
@@ -139,40 +146,61 @@ class PageDoor:
             await answer_to(error)(scope, receive, send)
             return
         if principal is None:
-            await RedirectResponse(SIGN_IN, 303)(scope, receive, send)
+            await (await _ask_for_key(request))(scope, receive, send)
             return
         scope["pallor.principal"] = principal
         await self.app(scope, receive, send)
 
 
+async def _ask_for_key(request: Request) -> Response:
+    """Send a stranger to the sign-in page; a form that was sent is not lost over it."""
+    from pallor.service.pages import sign_in_page
+
+    try:
+        kept = await form_sent(request)
+    except RefusalError as error:
+        return answer_to(error)
+    if kept is None:
+        return RedirectResponse(sign_in_address(request, SIGN_IN), 303)
+    return sign_in_page(request, SIGN_IN, to=asked_for(request), kept=kept, status=401)
+
+
 async def _sign_in_page(request: Request) -> Response:
     from pallor.service.pages import sign_in_page
 
-    return sign_in_page(request, SIGN_IN)
+    return sign_in_page(request, SIGN_IN, to=own_path(request.query_params.get("next", "")))
 
 
 async def _sign_in(request: Request) -> Response:
-    from pallor.service.pages import sign_in_page
+    from pallor.service.pages import sign_in_page, signed_in_page
 
     guard: Guard = request.app.state.guard
     refuse_cross_site(request.method, request.headers)
-    form = parse_qs((await read_body(request, _MAX_FORM)).decode("ascii", "replace"))
+    body = await read_body(request, MAX_SIGN_IN_BYTES)
+    form = dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True))
+    to, kept = own_path(form.get("next", "")), form.get("kept", "")
     try:
-        key = await guard.check_secret(request, (form.get("key") or [""])[0].strip())
+        key = await guard.check_secret(request, form.get("key", "").strip())
     except (NoKeyError, TooManyRequestsError) as error:
         return sign_in_page(
             request,
             SIGN_IN,
+            to=to,
+            kept=kept,
             code=error.code,
             text=error.text,
             status=error.status,
             headers=error.headers,
         )
-    token, _session = guard.sessions.open(key.id)
+    token, session = guard.sessions.open(key.id)
     services: Services = request.app.state.services
     await asyncio.to_thread(services.audit.add, key.id, "session.open")
-    # The language that was chosen comes along; nothing else of the address does.
-    language = request.query_params.get("lang", "")
-    answer = RedirectResponse(f"/?lang={language}" if language.isalpha() else "/", 303)
+    answer: Response
+    if kept and to:
+        answer = signed_in_page(request, to, fields_of(kept), session.csrf_token)
+    else:
+        # The language that was chosen comes along.
+        language = request.query_params.get("lang", "")
+        answer = RedirectResponse(to or (f"/?lang={language}" if language.isalpha() else "/"), 303)
     set_cookie(answer, token, guard.exposure.secure)
     return answer

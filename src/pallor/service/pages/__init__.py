@@ -7,6 +7,6 @@ only with the REST API.
 
 from pallor.service.pages.routes import attach
 from pallor.service.pages.settings import PageSettings, PageSources
-from pallor.service.pages.sign_in import sign_in_page
+from pallor.service.pages.sign_in import sign_in_page, signed_in_page
 
-__all__ = ["PageSettings", "PageSources", "attach", "sign_in_page"]
+__all__ = ["PageSettings", "PageSources", "attach", "sign_in_page", "signed_in_page"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from pallor.service.pages.study import session_pages
 from pallor.service.pages.study.forms import Form
 from pallor.service.pages.study.visit import Page, Saved, Shown, Visit, session_path
 from pallor.service.refusals import UnknownError
@@ -47,6 +48,6 @@ def _session(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
 
 ALL: Final = Page(_session)
 """Clips are sent to this address; who asks for it is looking for the session."""
-CHECK: Final = Page(_session, _check)
+CHECK: Final = Page(session_pages.ONE.show, _check)
 """Only a button of the session leads here."""
 DELETE: Final = Page(_sure, _delete)

@@ -99,8 +99,17 @@ def _endpoint(
             visit = visit_of(request, sources, settings)
             if request.method == "POST":
                 posted = await read_form(request)
-                check_csrf(sources.principal(request), posted.pop("csrf", None))
+                token = posted.pop("csrf", None)
                 visit = replace(visit, posted=posted)
+                try:
+                    check_csrf(sources.principal(request), token)
+                except CrossSiteError as error:
+                    # As after signing in again in another window: nothing entered is lost.
+                    form = Form(posted, {"": visit.t("study.earlier_sign_in")})
+                    again = await asyncio.to_thread(
+                        _rendered, page, visit, sources, form, error.status
+                    )
+                    return _early(again)
             return await asyncio.to_thread(_answered, page, visit, sources)
         except RefusalError as error:
             return _early(await asyncio.to_thread(refused, request, sources, error))
