@@ -143,6 +143,6 @@ def test_a_wrong_key_and_signing_out(page, service):
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("This key is not known here.").wait_for()
     page.goto("/models")
-    assert page.url == f"{served.url}/sign-in"
+    assert page.url == f"{served.url}/sign-in?next=%2Fmodels"
     assert all("401" in line for line in page.complaints)
     page.complaints.clear()

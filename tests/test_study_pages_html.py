@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +12,7 @@ from starlette.testclient import TestClient
 from pallor.service.app import create_app
 from pallor.service.pages.language import languages, texts
 from pallor.service.pages.study.routes import PAGES
+from pallor.service.refusals import UnknownError
 from pallor.service.security.rate_limits import Rate, Rates
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import open_store
@@ -517,12 +519,125 @@ def test_admin_sees_the_study_and_a_stranger_is_asked_for_a_key(service, study):
     app, keys = service
     assert "K-001" in Signed(app, keys["admin"]).get("/study").text
     stranger = TestClient(app, follow_redirects=False)
-    for path in ("/study", PERSON, "/study/export"):
+    for path in ("/study", PERSON, "/study/export", "/study?missing=clip&lang=tr"):
         answer = stranger.get(path)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        address = urlsplit(answer.headers["location"])
+        assert (answer.status_code, address.path) == (303, "/sign-in")
+        assert dict(parse_qsl(address.query))["next"] == path
     answer = stranger.post(f"{PERSON}/withdraw", data={"confirm": "K-001"})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+    assert answer.status_code == 401
     assert participants.get(study, "K-001", WHO)
+
+
+def test_signing_in_leads_to_the_page_that_was_asked_for(service, study):
+    fill(study)
+    app, keys = service
+    stranger = TestClient(app, follow_redirects=False)
+    page = stranger.get(stranger.get(f"{SESSION}?lang=tr").headers["location"]).text
+    assert TR("sign_in.title") in page
+    assert first_value(page, "next") == f"{SESSION}?lang=tr"
+    wrong = stranger.post("/sign-in?lang=tr", data={"key": "wrong", "next": f"{SESSION}?lang=tr"})
+    assert wrong.status_code == 401
+    assert first_value(wrong.text, "next") == f"{SESSION}?lang=tr"
+    for to, leads in (
+        (f"{SESSION}?lang=tr", f"{SESSION}?lang=tr"),
+        *((bad, "/?lang=tr") for bad in (
+            "", "//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\t/evil",
+            "/v1/participants", "/ş", "/" + "a" * 3000, "/\r\nSet-Cookie: a=b",
+        )),
+    ):  # fmt: skip
+        answer = stranger.post("/sign-in?lang=tr", data={"key": keys["study"], "next": to})
+        assert (answer.status_code, answer.headers["location"]) == (303, leads), to
+
+
+def test_a_form_that_was_sent_without_a_session_is_not_lost(service, study):
+    app, keys = service
+    before = Signed(app, keys["study"])
+    entered = {
+        "code": "K-9", "sex": "female", "note": "<b>ş & \"x\"</b>", "csrf": "of the old session",
+        **consented(before),
+    }  # fmt: skip
+    stranger = TestClient(app, follow_redirects=False)
+    answer = stranger.post("/study/new?lang=tr", data=entered)
+    assert answer.status_code == 401
+    assert TR("sign_in.kept") in answer.text
+    given = {name: first_value(answer.text, name) for name in ("next", "kept")}
+    assert given["next"] == "/study/new?lang=tr"
+    wrong = stranger.post("/sign-in?lang=tr", data={"key": "wrong", **given})
+    assert {name: first_value(wrong.text, name) for name in given} == given
+    signed = stranger.post("/sign-in?lang=tr", data={"key": keys["study"], **given})
+    assert signed.status_code == 200
+    assert "of the old session" not in signed.text
+    assert "<b>" not in signed.text
+    (form,) = re.findall(r'<form method="post" action="([^"]*)"', signed.text)
+    assert html.unescape(form) == "/study/new?lang=tr"
+    with pytest.raises(UnknownError):
+        participants.get(study, "K-9", WHO)
+    again = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', signed.text))
+    again = {name: html.unescape(value) for name, value in again.items()}
+    saved = stranger.post(html.unescape(form), data=again)
+    assert saved.status_code == 303, saved.text
+    found = participants.get(study, "K-9", WHO)
+    assert (found.sex, found.note) == ("female", '<b>ş & "x"</b>')
+    # Another site cannot plant a form.
+    foreign = stranger.post("/study/new", data=entered, headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 403
+    assert "kept" not in foreign.text
+
+
+def shown_fields(page):
+    """What a browser sends of a form for changes where nobody touches it."""
+    form = page.split('<form class="entry"')[1].split("</form>")[0]
+    fields = dict(re.findall(r'<input[^>]* name="([^"]*)"[^>]* value="([^"]*)"', form))
+    fields |= dict(re.findall(r'<textarea[^>]* name="([^"]*)"[^>]*>([^<]*)<', form))
+    for name, options in re.findall(r'<select[^>]* name="([^"]*)".*?>(.*?)</select>', form, re.S):
+        chosen = re.findall(r'<option value="([^"]*)" selected', options)
+        fields[name] = chosen[0] if chosen else ""
+    return {name: html.unescape(value) for name, value in fields.items()}
+
+
+def test_what_others_changed_meanwhile_stays(nurse, study):
+    fill(study)
+    one = shown_fields(nurse.get(f"{PERSON}/details").text)
+    other = dict(one)
+    assert nurse.client.post(f"{PERSON}/details", data={**one, "age_years": "44"}).is_redirect
+    wrong = nurse.client.post(f"{PERSON}/details", data={**other, "note": "n", "altitude_m": "x"})
+    assert wrong.status_code == 422
+    other = {**shown_fields(wrong.text), "altitude_m": "1200"}
+    assert other["note"] == "n"
+    assert nurse.client.post(f"{PERSON}/details", data=other).is_redirect
+    found = participants.get(study, "K-001", WHO)
+    assert (found.age_years, found.note, found.altitude_m) == (44, "n", 1200)
+    assert (found.sex, found.smoking) == ("female", "no")
+
+    one = shown_fields(nurse.get(f"{SESSION}/details").text)
+    assert nurse.client.post(f"{SESSION}/details", data={**one, "site": "Izmir"}).is_redirect
+    answer = nurse.client.post(f"{SESSION}/details", data={**one, "name": "first"})
+    assert answer.headers["location"].startswith(f"{PERSON}/sessions/first?")
+    session = participants.get(study, "K-001", WHO).session("first")
+    assert session.site == "Izmir"
+
+    blood = f"{PERSON}/sessions/first/blood/1"
+    one = shown_fields(nurse.get(blood).text)
+    assert nurse.client.post(blood, data={**one, "value": "12.9", "unit": "g/dL"}).is_redirect
+    assert nurse.client.post(blood, data={**one, "method": "capillary_poc"}).is_redirect
+    assert nurse.client.post(blood, data={**one, "value": "131"}).is_redirect
+    (value,) = participants.get(study, "K-001", WHO).session("first").hemoglobin
+    assert (value.hemoglobin_g_dl, value.method) == (13.1, "capillary_poc")
+
+
+def test_a_form_of_an_earlier_sign_in_comes_back_as_it_was_entered(service, study):
+    app, keys = service
+    nurse = Signed(app, keys["study"])
+    entered = {"code": "K-9", "note": "ş", **consented(nurse), "csrf": nurse.token()}
+    nurse.client.post("/sign-in", data={"key": keys["study"]})
+    answer = nurse.client.post("/study/new", data=entered)
+    assert answer.status_code == 403
+    assert EN("study.earlier_sign_in") in answer.text
+    assert first_value(answer.text, "code") == "K-9"
+    assert ">ş</textarea>" in answer.text
+    again = {**entered, "csrf": first_value(answer.text, "csrf")}
+    assert nurse.client.post("/study/new", data=again).status_code == 303
 
 
 def test_on_loopback_without_keys_there_is_no_token_and_other_sites_are_refused(tmp_path):

@@ -137,7 +137,7 @@ class PageDoor:
         if scope["type"] != "http" or scope["path"].startswith(_OPEN):
             await self.app(scope, receive, send)
             return
-        request = Request(scope)
+        request = Request(scope, receive)
         try:
             principal = await self.guard.who(request)
             who = "" if principal is None else f"{principal.name} "

@@ -67,6 +67,10 @@ class Form:
         """Return the value of a field."""
         return self.values.get(name, "")
 
+    def was(self, name: str) -> str:
+        """Return what a field was before anybody changed it."""
+        return self.values.get(f"was.{name}", self.value(name))
+
     def problem(self, name: str) -> str:
         """Return what is wrong with a field; empty where nothing is."""
         return self.problems.get(name, "")
@@ -101,6 +105,15 @@ async def read_form(request: Request) -> dict[str, str]:
 def picked(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
     """Return the named fields, the absent ones empty: an emptied field is one that is not known."""
     return {name: fields.get(name, "").strip() for name in names}
+
+
+def changed(fields: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
+    """Return the named fields that somebody changed: what others changed meanwhile stays.
+
+    A form for changes holds beside each field NAME what it was at first as ``was.NAME``.
+    """
+    now = picked(fields, names)
+    return {name: value for name, value in now.items() if value != fields.get(f"was.{name}")}
 
 
 def as_text(values: Mapping[str, object]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pallor.service.pages.study.forms import Form, as_text, picked
+from pallor.service.pages.study.forms import Form, as_text, changed, picked
 from pallor.service.pages.study.views import person_view, session_view, value_view
 from pallor.service.pages.study.visit import (
     Page,
@@ -21,6 +21,8 @@ from pallor.service.study import hemoglobin
 from pallor.service.study.records import HemoglobinValue, Participant, StudySession
 
 VALUE_FIELDS: Final = ("value", "unit", "method", "measured_on")
+_TOGETHER: Final = ("value", "unit")
+"""Neither says anything without the other."""
 PART: Final = "blood"
 """Of a session's page."""
 
@@ -51,6 +53,7 @@ def _form(
             "session": session_view(found, visit.t),
             "action": action,
             "title": title,
+            "names": VALUE_FIELDS,
             # Who changes a value must find it as it is.
             "new": "value" not in visit.request.path_params,
         },
@@ -90,7 +93,9 @@ def _now(visit: Visit) -> Mapping[str, str]:
 
 
 def _change(visit: Visit) -> Saved:
-    values = picked(visit.posted, VALUE_FIELDS)
+    values = changed(visit.posted, VALUE_FIELDS)
+    if not values.keys().isdisjoint(_TOGETHER):
+        values |= picked(visit.posted, _TOGETHER)
     number = visit.id("value")
     hemoglobin.change(visit.study, visit.code, visit.session_name, number, values, visit.who)
     return Saved(session_path(visit.code, visit.session_name), "blood_changed", PART)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pallor.service.pages.study.forms import Form, as_text, picked
+from pallor.service.pages.study.forms import Form, as_text, changed, picked
 from pallor.service.pages.study.session_pages import new_session_values
 from pallor.service.pages.study.views import consent_text, person_rows, person_view, session_view
 from pallor.service.pages.study.visit import (
@@ -67,7 +67,10 @@ def _simulated(participant: Participant) -> bool:
 
 
 def _details(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
-    return Shown("study_details.html.j2", {"person": person_view(visit.participant, visit.t)})
+    return Shown(
+        "study_details.html.j2",
+        {"person": person_view(visit.participant, visit.t), "names": PERSON_FIELDS},
+    )
 
 
 def _details_now(visit: Visit) -> Mapping[str, str]:
@@ -76,10 +79,9 @@ def _details_now(visit: Visit) -> Mapping[str, str]:
 
 
 def _change(visit: Visit) -> Saved:
-    changed = participants.change(
-        visit.study, visit.code, picked(visit.posted, PERSON_FIELDS), visit.who
-    )
-    return Saved(participant_path(changed.code), "changed")
+    values = changed(visit.posted, PERSON_FIELDS)
+    now = participants.change(visit.study, visit.code, values, visit.who)
+    return Saved(participant_path(now.code), "changed")
 
 
 def _consent(visit: Visit, form: Form) -> Shown:  # noqa: ARG001

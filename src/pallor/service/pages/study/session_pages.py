@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from pallor.service.pages.study.forms import Form, as_text, picked
+from pallor.service.pages.study.forms import Form, as_text, changed, picked
 from pallor.service.pages.study.views import person_view, session_view
 from pallor.service.pages.study.visit import (
     Page,
@@ -68,6 +68,7 @@ def _details(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     return Shown(
         "study_session_details.html.j2",
         {
+            "names": SESSION_FIELDS,
             "person": person_view(participant, visit.t),
             "session": session_view(found, visit.t),
         },
@@ -80,9 +81,10 @@ def _details_now(visit: Visit) -> Mapping[str, str]:
 
 
 def _change(visit: Visit) -> Saved:
-    values = picked(visit.posted, SESSION_FIELDS)
+    values = changed(visit.posted, SESSION_FIELDS)
     sessions.change(visit.study, visit.code, visit.session_name, values, visit.who)
-    return Saved(session_path(visit.code, values["name"]), "session_changed")
+    name = values.get("name", visit.session_name)
+    return Saved(session_path(visit.code, name), "session_changed")
 
 
 def _sure(visit: Visit, form: Form) -> Shown:  # noqa: ARG001

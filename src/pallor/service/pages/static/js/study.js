@@ -5,6 +5,20 @@ import { askPregnancy } from "./person.js";
 // What is wrong comes first; autofocus does this too, but not in every browser.
 document.querySelector("[data-focus]")?.focus();
 
+// A second tap on a slow connection does not save twice, nor call what is saved not saved.
+const AGAIN_MS = 10_000;
+for (const form of document.querySelectorAll('form[method="post"]:not([enctype])')) {
+  let sent = -Infinity;
+  form.addEventListener("submit", (event) => {
+    if (event.timeStamp - sent < AGAIN_MS) event.preventDefault();
+    else sent = event.timeStamp;
+  });
+  // The browser brings the page back as it was.
+  addEventListener("pageshow", () => {
+    sent = -Infinity;
+  });
+}
+
 const person = document.querySelector("form[data-person]");
 if (person) askPregnancy(person);
 
