@@ -101,11 +101,20 @@ GOOD_HINT = {
 }  # fmt: skip
 
 
+def as_options(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the service makes of the fields of a form: numbers."""
+    numbers = ("age_years", "altitude_m")
+    return {
+        name: float(str(value).replace(",", ".")) if name in numbers else value
+        for name, value in fields.items()
+    }
+
+
 def done(result: dict[str, Any], **options: Any) -> dict[str, Any]:
     return {
         "id": "made-before", "state": "done", "stage": "done", "share": 1.0, "position": None,
-        "simulated": result["simulated"], "options": options, "result": result, "code": None,
-        "text": None,
+        "simulated": result["simulated"], "options": as_options(options), "result": result,
+        "code": None, "text": None,
     }  # fmt: skip
 
 
@@ -195,7 +204,7 @@ class StandIn:
             assert not isinstance(clip, str)
             self.uploads.append((fields, clip.filename or "", await clip.read()))
         job = {**self.next, "id": secrets.token_urlsafe(24)}
-        job["options"] = {**job["options"], **fields}
+        job["options"] = {**job["options"], **as_options(fields)}
         self.jobs[job["id"]] = job
         self.began[job["id"]] = time.monotonic()
         return JSONResponse({"id": job["id"], "state": "queued"}, 202)

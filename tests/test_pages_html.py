@@ -177,6 +177,36 @@ def test_a_usable_result_in_words():
     assert view["quality"][0] == ("Length", "30.0 s")
 
 
+def test_a_result_says_whose_it_is_as_far_as_that_was_told():
+    person = {**MAN, "age_years": 4.5, "altitude_m": 938.0, "smoking": "yes"}
+    rows = dict(
+        result_view({**done(usable(), **person), "created_s": 1_780_000_000.0}, TR)["person"]
+    )
+    assert rows.pop(TR("result.when")).startswith("2")
+    assert rows == {
+        "Cinsiyet": "erkek", TR("study.age"): "4,5 yaşında", TR("study.altitude"): "938 m",
+        TR("person.smoking"): TR("person.smokes"),
+    }  # fmt: skip
+    nothing = result_view({**done(usable()), "created_s": None}, EN)
+    assert nothing["person"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad"),
+    [
+        ("age_years", ["0", "4,5", "4.5", "34", "119", " 120 "], ["-1", "121", "4,", "1e2", "x"]),
+        ("altitude_m", ["0", "-400", "1650", "938,5"], ["1.650", "1,650", "16500", "x", "1e3"]),
+    ],
+)
+def test_measure_takes_numbers_as_people_write_them(client, field, good, bad):
+    page = client.get("/").text
+    (pattern,) = re.findall(rf'<input id="{field}"[^>]* pattern="([^"]*)"', page)
+    for text in good:
+        assert re.fullmatch(html.unescape(pattern), text), text
+    for text in bad:
+        assert not re.fullmatch(html.unescape(pattern), text), text
+
+
 def test_an_interval_within_one_band_says_so():
     result = usable(hemoglobin_g_dl=15.0, interval_low_g_dl=14.0, interval_high_g_dl=16.0)
     (sentence,) = result_view(done(result, **MAN), EN)["who"]
@@ -264,6 +294,9 @@ def test_card_shows_the_model_beside_those_that_see_no_face():
     assert card["units"] == "260"
     assert ("Cinsiyet", "kadın 140, erkek 120") in card["rows"]
     assert ("Yaş (yıl)", "18 – 81") in card["rows"]
+    assert (TR("card.modalities"), "renk, nabız") in card["rows"]
+    assert (TR("card.reference"), TR("study.method_venous_cbc")) in card["rows"]
+    assert (TR("card.created"), "01.03.2026") in card["rows"]
     assert card["summary"] == ""
 
 

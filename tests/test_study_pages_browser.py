@@ -375,6 +375,24 @@ def test_a_check_that_failed_is_asked_for_again(filled, opened):
     assert page.get_by_role("button", name="Check this video again").count() == 0
 
 
+def test_a_second_tap_saves_nothing_twice(filled, opened):
+    page = opened(filled.address)
+    page.goto("/study/participants/K-004/new-session")
+    sent = page.evaluate(
+        """() => {
+          const form = document.querySelector("form.entry");
+          let sent = 0;
+          form.addEventListener("submit", (event) => {
+            if (!event.defaultPrevented) sent += 1;
+            event.preventDefault();
+          });
+          for (let tap = 0; tap < 3; tap += 1) form.querySelector("button.main").click();
+          return sent;
+        }"""
+    )
+    assert sent == 1
+
+
 def test_a_site_is_remembered_until_somebody_else_signs_in(filled, opened):
     page = opened(filled.address)
     page.goto("/study/participants/K-004/new-session")

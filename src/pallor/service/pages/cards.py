@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pallor.service.pages.language import Texts
@@ -42,6 +43,7 @@ def card_view(card: Mapping[str, Any], t: Texts) -> dict[str, Any]:
 def _rows(card: Mapping[str, Any], t: Texts) -> list[tuple[str, str]]:
     cohort = card.get("cohort") or {}
     ages, hemoglobin = cohort.get("age_years"), cohort.get("hemoglobin_g_dl")
+    methods = _named("study.method", cohort.get("reference_methods"), t)
     sexes = [
         f"{t.first(f'person.{sex}', otherwise=str(sex))} {count}"
         for sex, count in (cohort.get("sex") or {}).items()
@@ -49,14 +51,17 @@ def _rows(card: Mapping[str, Any], t: Texts) -> list[tuple[str, str]]:
     rows: list[tuple[str, str | None]] = [
         (t("card.id"), card.get("id")),
         (t("card.regressor"), _words(card.get("regressor"))),
-        (t("card.modalities"), ", ".join(map(str, card.get("modalities") or ()))),
+        (t("card.modalities"), ", ".join(_named("modality", card.get("modalities"), t))),
         (t("card.people"), _count(cohort.get("participants"))),
         (t("card.clips"), _count(cohort.get("clips"))),
         (t("person.sex"), ", ".join(sexes)),
         (t("card.ages"), ages and _range(ages, t, 0)),
         (t("card.hemoglobin"), hemoglobin and _range(hemoglobin, t, 1)),
-        (t("card.reference"), ", ".join(map(_words, cohort.get("reference_methods") or ()))),
-        (t("card.created"), str(card.get("created") or "")[:10]),
+        (
+            t("card.reference"),
+            ", ".join(methods),
+        ),
+        (t("card.created"), _day(str(card.get("created") or "")[:10], t)),
         (t("card.notes"), "; ".join(map(str, card.get("notes") or ()))),
     ]
     return [(name, str(value)) for name, value in rows if value]
@@ -64,6 +69,17 @@ def _rows(card: Mapping[str, Any], t: Texts) -> list[tuple[str, str]]:
 
 def _count(value: object) -> str:
     return "" if value is None else str(value)
+
+
+def _named(kind: str, names: Iterable[str] | None, t: Texts) -> list[str]:
+    """Return the names of modalities or methods in words, where there are such words."""
+    return [
+        t.first(f"{kind}.{name}", f"{kind}_{name}", otherwise=_words(name)) for name in names or ()
+    ]
+
+
+def _day(text: str, t: Texts) -> str:
+    return t.date(text) if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) else text
 
 
 def _words(value: object) -> str:

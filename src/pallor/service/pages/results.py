@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pallor.anemia import Person, Unknown, assumptions, classify
 from pallor.service.pages.cards import card_view
 from pallor.service.pages.charts import ChartWords, interval_chart, pulse_chart
 from pallor.service.pages.language import Texts
+from pallor.service.pages.person_words import person_rows_of
 from pallor.service.pages.who_bands import SEVERITIES, bands_of, person_of
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def result_view(job: Mapping[str, Any], t: Texts) -> dict[str, Any]:
             "stage": t.first(f"stage.{stage}", otherwise=t("stage.running")),
             "share": float(job.get("share") or 0.0),
         }
-    known = {**head, **_measured(result, t)}
+    known = {**head, **_measured(result, t), "person": _person(job, t)}
     if not result["usable"] or result["hemoglobin_g_dl"] is None:
         reasons = advice(result.get("reasons") or (), t) or [t("advice.unknown")]
         return {**known, "kind": "unusable", "title": t("result.unusable"), "reasons": reasons}
@@ -53,6 +55,16 @@ def result_view(job: Mapping[str, Any], t: Texts) -> dict[str, Any]:
         "title": t("result.title"),
         **_estimate(result, person_of(job.get("options") or {}), t),
     }
+
+
+def _person(job: Mapping[str, Any], t: Texts) -> list[tuple[str, str]]:
+    """Say whose result it is as far as that was told, and when the clip came."""
+    created_s = job.get("created_s")
+    # As a clock on the wall beside the service shows it.
+    came = None if created_s is None else datetime.fromtimestamp(created_s)
+    when = "" if came is None else f"{t.date(came.date().isoformat())}, {came:%H:%M}"
+    rows = [*person_rows_of(job.get("options") or {}, t), (t("result.when"), when)]
+    return [row for row in rows if row[1]]
 
 
 def advice(reasons: Sequence[Mapping[str, str]], t: Texts) -> list[str]:

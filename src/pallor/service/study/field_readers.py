@@ -24,6 +24,8 @@ _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.ASCII | re.IGNO
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 # 1,500 may be one and a half, or fifteen hundred.
 _THOUSANDS = re.compile(r"[+-]?\d+,\d{3}", re.ASCII)
+# Nobody knows an altitude to the millimetre: 1.650 m is written so where a point groups digits.
+_GROUPED = re.compile(r"[+-]?\d{1,2}\.\d{3}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
 _TRUE = frozenset({"true", "yes", "on", "1"})
@@ -194,6 +196,10 @@ def read_number(name: str, value: object) -> float:
         if _THOUSANDS.fullmatch(value):
             raise ProblemError(
                 "not_a_number", f"{name}: a comma before three digits is ambiguous: write a point"
+            )
+        if name == "altitude_m" and _GROUPED.fullmatch(value):
+            raise ProblemError(
+                "not_a_number", f"{name}: a point before three digits is ambiguous: leave it out"
             )
         number = float(value.replace(",", "."))
     if not math.isfinite(number):

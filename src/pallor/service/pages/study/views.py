@@ -6,6 +6,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from pallor.service.pages.language import Texts, languages, texts
+from pallor.service.pages.person_words import (
+    PERSON_FIELDS,
+    age_text,
+    entered_number,
+    person_rows_of,
+    word_text,
+)
 from pallor.service.pages.results import advice
 from pallor.service.pages.study.visit import participant_path
 
@@ -18,21 +25,6 @@ if TYPE_CHECKING:
         StudyClip,
         StudySession,
     )
-
-PERSON_WORDS: Final = {
-    "female": "person.female",
-    "male": "person.male",
-    "no": "person.no",
-    "yes": "person.yes",
-    "first trimester": "person.first_trimester",
-    "second trimester": "person.second_trimester",
-    "third trimester": "person.third_trimester",
-    "<10": "person.below_10",
-    "10-19": "person.10_to_19",
-    ">=20": "person.from_20",
-}
-"""Words of the forms, and their texts; what came by other ways speaks for itself."""
-
 
 CLIP_WORDS: Final = {
     "waiting": "study.clip_waiting",
@@ -48,7 +40,7 @@ def line_view(line: ParticipantLine, t: Texts) -> dict[str, Any]:
     return {
         "code": line.code,
         "path": path,
-        "person": _joined(_word(line.sex, t), _age(line.age_years, t)),
+        "person": _joined(word_text(line.sex, t), age_text(line.age_years, t)),
         "sessions": line.sessions,
         "clips": line.clips,
         "usable": line.usable_clips,
@@ -65,7 +57,7 @@ def person_view(participant: Participant, t: Texts) -> dict[str, Any]:
     return {
         "code": participant.code,
         "path": participant_path(participant.code),
-        "person": _joined(_word(participant.sex, t), _age(participant.age_years, t)),
+        "person": _joined(word_text(participant.sex, t), age_text(participant.age_years, t)),
         "may_be_pregnant": participant.sex != "male",
         "consent": None
         if consent is None
@@ -80,14 +72,9 @@ def person_view(participant: Participant, t: Texts) -> dict[str, Any]:
 
 def person_rows(participant: Participant, t: Texts) -> list[tuple[str, str]]:
     """Return what is known of a participant, name and value."""
-    smoking = "person.smokes" if participant.smoking == "yes" else ""
-    altitude = participant.altitude_m
+    known = {name: getattr(participant, name) for name in PERSON_FIELDS}
     rows = [
-        (t("person.sex"), _word(participant.sex, t)),
-        (t("study.age"), _age(participant.age_years, t)),
-        (t("person.pregnancy"), _word(participant.pregnancy, t)),
-        (t("study.altitude"), "" if altitude is None else f"{_number(altitude, t)} m"),
-        (t("person.smoking"), t(smoking) if smoking else _word(participant.smoking, t)),
+        *person_rows_of(known, t),
         (t("study.note"), participant.note or ""),
     ]
     return [row for row in rows if row[1]]
@@ -96,7 +83,7 @@ def person_rows(participant: Participant, t: Texts) -> list[tuple[str, str]]:
 def session_view(found: StudySession, t: Texts) -> dict[str, Any]:
     """Say what a session holds; ``code`` is not part of it."""
     clips = [clip_view(clip, t) for clip in found.clips]
-    pregnancy = _word(found.pregnancy, t)
+    pregnancy = word_text(found.pregnancy, t)
     return {
         "name": found.name,
         "date": "" if found.date is None else t.date(found.date),
@@ -158,7 +145,7 @@ def _facts(check: Any, t: Texts) -> list[str]:
 
 def value_view(value: HemoglobinValue, t: Texts) -> dict[str, Any]:
     """Say a blood value as it was entered, and in g/dL."""
-    entered = f"{_number(value.value, t)} {value.unit}"
+    entered = f"{entered_number(value.value, t)} {value.unit}"
     in_g_dl = f"{t.number(value.hemoglobin_g_dl)} g/dL"
     return {
         "id": value.id,
@@ -182,22 +169,6 @@ def consent_text(consent: ConsentTexts, t: Texts) -> dict[str, Any]:
 
 def _language(code: str) -> str:
     return texts(code)("language.name") if code in languages() else code
-
-
-def _word(word: str | None, t: Texts) -> str:
-    if word is None:
-        return ""
-    return t(PERSON_WORDS[word]) if word in PERSON_WORDS else word
-
-
-def _age(years: float | None, t: Texts) -> str:
-    return "" if years is None else t("study.years", years=_number(years, t))
-
-
-def _number(value: float, t: Texts) -> str:
-    """Write a number with as many digits as it was entered with."""
-    digits = len(f"{value:.10g}".partition(".")[2])
-    return t.number(value, digits)
 
 
 def _joined(*parts: str) -> str:
