@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from long_tests import rounds
+from pallor.service.model_cards import LoadedModels
 from pallor.service.security.rate_limits import Rate, Rates
 from pallor.service.settings import ServiceSettings, UploadLimits
 from postgres_server import postgres_database
@@ -56,6 +58,10 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         limits=UploadLimits(max_bytes=100_000),
     )
     app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
+    # Without a model no estimate is tried. Workers have none: what they are given fails.
+    card = {"id": "0" * 16, "simulated": True, "cohort": {"participants": 0}, "name": "small"}
+    models = LoadedModels({"0" * 16: card})
+    app.state.services = replace(app.state.services, models=models)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from starlette.requests import Request
 from pallor.service import uploads
 from pallor.service.app import create_app
 from pallor.service.errors import StoreError
+from pallor.service.model_cards import LoadedModels
 from pallor.service.refusals import (
     ClientGoneError,
+    InvalidRequestError,
     MalformedUploadError,
     RefusalError,
     TooLargeError,
@@ -28,10 +31,11 @@ from pallor.service.refusals import (
     WrongTypeError,
 )
 from pallor.service.settings import ServiceSettings
-from pallor.service.uploads import Upload, receive_upload
+from pallor.service.uploads import Upload, receive_upload, take_all
 
 HEAD = b"\0\0\0\x18ftypisom\0\0\0\0"
 CLIP = HEAD + bytes(range(256)) * 40
+CARD = {"id": "0" * 16, "name": "small", "simulated": True}
 
 
 def part(name: str, content: bytes, filename: str | None = None) -> bytes:
@@ -54,6 +58,7 @@ class Kept(BytesIO):
 def read(
     pieces: list[bytes],
     limit: int = 100_000,
+    check: Callable[[Mapping[str, str]], object] = take_all,
     kind: str = "multipart/form-data; boundary=edge",
     last: str = "http.request",
     **headers: str,
@@ -75,7 +80,7 @@ def read(
     raw = [(b"content-type", kind.encode())]
     raw += [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-    upload = asyncio.run(receive_upload(request, target, limit))
+    upload = asyncio.run(receive_upload(request, target, limit, check))
     assert len(made) == 1
     return upload, made[0].getvalue()
 
@@ -101,6 +106,20 @@ def test_a_file_of_exactly_the_limit_passes() -> None:
 def test_a_stated_length_is_enough_to_refuse() -> None:
     with pytest.raises(TooLargeError):
         read([], content_length="1" + "0" * 50)
+
+
+def test_fields_before_the_file_are_checked_before_it_is_read() -> None:
+    begun = form(part("sex", b"f"), part("file", CLIP, "a"), part("age_years", b"30"))
+    seen: list[dict[str, str]] = []
+
+    def refuse(fields: Mapping[str, str]) -> None:
+        seen.append(dict(fields))
+        raise InvalidRequestError("sex is 'f'")
+
+    # The rest would never come: the answer does not wait for it.
+    with pytest.raises(InvalidRequestError):
+        read([begun[: begun.index(CLIP) + 10]], check=refuse, last="stall")
+    assert seen == [{"sex": "f"}]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +171,10 @@ def test_who_stands_still_or_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
-    return create_app(ServiceSettings(data=tmp_path / "data"))
+    app = create_app(ServiceSettings(data=tmp_path / "data"))
+    # No worker is started: a card is enough of a model.
+    app.state.services = replace(app.state.services, models=LoadedModels({"0" * 16: CARD}))
+    return app
 
 
 def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
@@ -226,6 +248,37 @@ def test_a_field_that_makes_no_sense_is_named_and_nothing_stays(
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
     assert says in answer.json()["error"]["text"]
     assert list(app.state.services.files.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "status", "code"),
+    [
+        (False, {}, 409, "no_model"),
+        (True, {"sex": "F"}, 422, "invalid"),
+        (True, {"model": "another"}, 409, "no_model"),
+    ],
+)
+def test_what_is_known_beforehand_is_refused_before_the_clip_has_arrived(
+    app: FastAPI, model: bool, fields: dict[str, str], status: int, code: str
+) -> None:
+    services = app.state.services
+    if not model:
+        app.state.services = services = replace(services, models=LoadedModels({}))
+    before = b"".join(part(name, value.encode()) for name, value in fields.items())
+
+    async def body() -> AsyncIterator[bytes]:
+        yield before + part("file", CLIP, "a.mp4")[:-2]
+        for _ in range(1000):
+            yield bytes(1024)
+
+    made: list[object] = []
+    services.files.create = lambda: made.append(0)
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    answer = ask(app, "POST", "/v1/estimates", content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert made == []
+    refused = services.metrics.refused_uploads.labels(code)
+    assert refused._value.get() == 1
 
 
 def test_files_and_folders_are_their_owners_alone(app: FastAPI) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,8 +55,13 @@ async def create(request: Request, principal: MayCreate) -> Response:
     listen to its events. The clip is deleted as soon as it was processed.
     """
     services = services_of(request)
-    async with arriving_clip(request) as (token, upload):
-        options = read_options(upload.fields, services.models)
+
+    def options_of(fields: Mapping[str, str]) -> dict[str, Any]:
+        return read_options(fields, services.models)
+
+    async with arriving_clip(request, options_of) as (token, upload):
+        # Once more: fields may stand behind the clip.
+        options = options_of(upload.fields)
         job = await asyncio.to_thread(_queue, services, principal, token, options)
     body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
     return JSONResponse(body, 202, {"Location": f"/v1/estimates/{job.id}"})
