@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from pallor.service import uploads
+from pallor.service.api import events
 from pallor.service.app import create_app
 from pallor.service.errors import StoreError
 from pallor.service.model_cards import LoadedModels
@@ -296,10 +297,8 @@ def test_streams_of_events_end_and_are_counted(app: FastAPI) -> None:
     job = services.jobs.create("estimate", None, {}, None)
 
     async def stream() -> list[bytes]:
-        from pallor.service.api.events import events_of
-
         heard: list[bytes] = []
-        source: AsyncIterator[bytes] = events_of(services, job.id, app.state.streams)
+        source: AsyncIterator[bytes] = events.events_of(services, job.id, app.state.streams)
         async for event in source:
             heard.append(event)
             assert len(app.state.streams) == 1
@@ -309,4 +308,51 @@ def test_streams_of_events_end_and_are_counted(app: FastAPI) -> None:
     heard = asyncio.run(stream())
     assert b'"queued"' in heard[0]
     assert b'"deleted"' in heard[-1]
+    assert all(b'"position": ' in event for event in heard)
     assert app.state.streams == set()
+
+
+def test_a_stream_ends_with_its_key(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = app.state.services
+    monkeypatch.setattr(events, "KEY_S", 0.2)
+    key = services.keys.check(services.keys.add("phone", "measure"))
+    job = services.jobs.create("estimate", None, {}, key.id)
+
+    async def stream() -> list[bytes]:
+        heard: list[bytes] = []
+        async with asyncio.timeout(20):
+            async for event in events.events_of(services, job.id, app.state.streams, key.id):
+                heard.append(event)
+                services.keys.revoke("phone")
+        return heard
+
+    assert [b'"queued"' in event for event in asyncio.run(stream())] == [True]
+    assert app.state.streams == set()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 503)])
+def test_monitors_may_ask_with_head(app: FastAPI, path: str, status: int) -> None:
+    # No worker is started here, so it is not ready.
+    assert ask(app, "GET", path).status_code == status
+    assert ask(app, "HEAD", path).status_code == status
+
+
+def test_an_observation_is_there_later_or_never(app: FastAPI) -> None:
+    services = app.state.services
+    job = services.jobs.create("estimate", None, {}, None)
+    address = f"/v1/estimates/{job.id}"
+    waiting = ask(app, "GET", address, params={"format": "fhir"})
+    assert (waiting.status_code, waiting.json()["error"]["code"]) == (409, "not_ready")
+    assert waiting.headers["retry-after"] == "1"
+    assert ask(app, "GET", address).json()["expires_s"] is None
+    services.jobs.claim("worker")
+    services.jobs.fail(job.id, "too_long", "the clip lasts 300 s, more than 120 s")
+    failed = ask(app, "GET", address, params={"format": "fhir"})
+    assert failed.status_code == 409
+    assert failed.json()["error"] == {
+        "code": "failed",
+        "text": "the clip lasts 300 s, more than 120 s",
+    }
+    assert "retry-after" not in failed.headers
+    state = ask(app, "GET", address).json()
+    assert state["expires_s"] == state["finished_s"] + 24 * 3600

@@ -63,7 +63,7 @@ async def create(request: Request, principal: MayCreate) -> Response:
         # Once more: fields may stand behind the clip.
         options = options_of(upload.fields)
         job = await asyncio.to_thread(_queue, services, principal, token, options)
-    body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
+    body = await asyncio.to_thread(_state, services, job)
     return JSONResponse(body, 202, {"Location": f"/v1/estimates/{job.id}"})
 
 
@@ -76,6 +76,11 @@ def _queue(
     job = services.jobs.create(ESTIMATE, token, options, principal.key_id)
     services.audit.add(principal.name, "estimate.create", job.id)
     return job
+
+
+def _state(services: Services, job: Job) -> dict[str, Any]:
+    position = services.jobs.position(job.id)
+    return as_json(job, services.models, services.settings.keep_results_s, position)
 
 
 @router.get(
@@ -95,7 +100,8 @@ async def read(
     """Return state, progress and, once done, the result.
 
     ``?format=fhir`` or ``Accept: application/fhir+json`` gives a FHIR R4B Observation, which
-    exists only for an estimate that is done.
+    exists only for an estimate that is done: before, the answer is 409 ``not_ready`` with
+    ``Retry-After``; of one that failed it is 409 ``failed``.
     """
     services = services_of(request)
     job = await _own(services, principal, estimate_id)
@@ -105,8 +111,7 @@ async def read(
     if fhir:
         resource = await asyncio.to_thread(as_fhir, job)
         return JSONResponse(resource, media_type="application/fhir+json")
-    position = await asyncio.to_thread(services.jobs.position, job.id)
-    return JSONResponse(as_json(job, services.models, position))
+    return JSONResponse(await asyncio.to_thread(_state, services, job))
 
 
 @router.get(
@@ -129,7 +134,7 @@ async def events(estimate_id: str, request: Request, principal: May) -> Response
     if len(streams) >= MAX_STREAMS:
         raise BusyError("too many clients are listening; ask for the estimate itself instead")
     return StreamingResponse(
-        events_of(services, job.id, streams),
+        events_of(services, job.id, streams, principal.key_id),
         media_type="text/event-stream",
         # Proxies that collect an answer before they pass it on would hold the events back.
         headers={"X-Accel-Buffering": "no"},

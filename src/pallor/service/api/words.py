@@ -42,6 +42,10 @@ class EstimateState(BaseModel):
     position: int | None = Field(description="Jobs that wait before this one.")
     created_s: float = Field(description="Seconds since 1970.")
     finished_s: float | None
+    expires_s: float | None = Field(
+        description="Seconds since 1970. Soon after it the estimate is deleted with its result, "
+        "and then answers 404; null until it is finished."
+    )
     simulated: bool | None = Field(
         description="Whether the model was trained on simulated clips or the clip is one; null "
         "where the model is not known yet."
