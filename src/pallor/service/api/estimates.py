@@ -16,7 +16,7 @@ from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.events import MAX_STREAMS, events_of
 from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
-from pallor.service.api.words import EstimateState, errors
+from pallor.service.api.words import LOCATION, RETRY_AFTER, EstimateState, errors
 from pallor.service.refusals import BusyError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
@@ -45,7 +45,10 @@ class Format(StrEnum):
     "",
     status_code=202,
     response_model=EstimateState,
-    responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    responses={
+        202: {"headers": LOCATION},
+        **errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=form_of(FIELDS),
 )
 async def create(request: Request, principal: MayCreate) -> Response:
@@ -88,7 +91,8 @@ def _state(services: Services, job: Job) -> dict[str, Any]:
     response_model=EstimateState,
     responses={
         200: {"content": {"application/fhir+json": {"schema": {"type": "object"}}}},
-        **errors(401, 403, 404, 406, 409, 422, 429),
+        **errors(401, 403, 404, 406, 422, 429),
+        409: {**errors(409)[409], "headers": RETRY_AFTER},
     },
 )
 async def read(
@@ -120,7 +124,8 @@ async def read(
     responses={
         200: {
             "description": "Server-sent events: `state` with `{id, state, stage, share, position}` "
-            "at every change; the last one has the state done, failed or deleted.",
+            "at every change; the last one has the state done, failed or "
+            "deleted. After an hour, or once the key was revoked, it ends without.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **errors(401, 403, 404, 422, 429, 503),

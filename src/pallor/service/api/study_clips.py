@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.study_door import Id, StudyUse, Use, use_study
 from pallor.service.api.study_words import CLIP_FIELDS, ClipWords
-from pallor.service.api.words import errors
+from pallor.service.api.words import LOCATION, errors
 from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study import clips
 
@@ -23,7 +23,10 @@ router = APIRouter(prefix="/v1/participants/{code}/sessions/{session}/clips", ta
     "",
     status_code=202,
     response_model=ClipWords,
-    responses=errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    responses={
+        202: {"headers": LOCATION},
+        **errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=form_of(CLIP_FIELDS),
 )
 async def add(

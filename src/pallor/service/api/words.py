@@ -132,6 +132,36 @@ _TEXTS = {
 }
 
 
+LOCATION: dict[str, Any] = {
+    "Location": {
+        "description": "Where it is.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
+"""The header of an answer that made something, for the OpenAPI description."""
+
+RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {
+        "description": "Seconds after which it is worth to ask again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+"""The header of an answer that would be another one later."""
+
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route for its OpenAPI description."""
-    return {status: {"model": ErrorAnswer, "description": _TEXTS[status]} for status in statuses}
+    return {
+        status: {
+            "model": ErrorAnswer,
+            "description": _TEXTS[status],
+            "headers": _HEADERS.get(status, {}),
+        }
+        for status in statuses
+    }
