@@ -60,7 +60,11 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     )
     app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
     # Without a model no estimate is tried. Workers have none: what they are given fails.
-    card = {"id": "0" * 16, "simulated": True, "cohort": {"participants": 0}, "name": "small"}
+    card = {
+        "id": "0" * 16, "simulated": True, "modalities": ["color"], "regressor": "stacking",
+        "input_kind": "face_video", "pallor_version": "0", "cohort": {}, "metrics": {},
+        "notes": [], "name": "small",
+    }  # fmt: skip
     models = LoadedModels({"0" * 16: card})
     app.state.services = replace(app.state.services, models=models)
     with socket.create_server(("127.0.0.1", 0)) as listener:

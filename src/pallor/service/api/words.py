@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pallor.service.api.result_words import DescribedBy, EstimateResult, ModelCard
 
 
 class FieldError(BaseModel):
@@ -52,28 +54,15 @@ class EstimateState(BaseModel):
     )
     notice: list[str] = Field(description="What has to be said with it; show it.")
     options: dict[str, Any] = Field(description="As they came with the clip.")
-    result: dict[str, Any] | None = Field(
-        description="Once done: hemoglobin_g_dl, interval_low_g_dl, interval_high_g_dl, usable, "
-        "reasons, warnings, anemia, pulse_wave, model_card and more. Where usable is false "
-        "there is no number."
-    )
+    result: EstimateResult | None = Field(description="Once done.")
     code: str | None = Field(description="Once failed: why, machine-readable.")
     text: str | None = Field(description="Once failed: why, one line for people.")
-
-
-class ModelCard(BaseModel):
-    """A model that is loaded."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    simulated: bool = Field(description="Trained on simulated clips: says nothing about people.")
 
 
 class ModelList(BaseModel):
     """The models; an estimate uses the first unless it names another."""
 
-    models: list[ModelCard]
+    models: list[Annotated[dict[str, Any], DescribedBy(ModelCard)]]
     notice: list[str]
 
 
