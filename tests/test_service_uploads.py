@@ -282,6 +282,25 @@ def test_what_is_known_beforehand_is_refused_before_the_clip_has_arrived(
     assert refused._value.get() == 1
 
 
+def test_each_wrong_parameter_is_named(app: FastAPI) -> None:
+    address = "/v1/estimates/" + "a" * 32
+    answer = ask(app, "GET", address, params={"format": "xml"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["fields"]["format"]["code"] == "unknown_choice"
+    wrong = {"limit": "0", "offset": "x", "missing": "shoes", "search": "a" * 201}
+    answer = ask(app, "GET", "/v1/participants", params=wrong)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid")
+    assert {name: field["code"] for name, field in error["fields"].items()} == {
+        "limit": "range",
+        "offset": "not_a_number",
+        "missing": "unknown_choice",
+        "search": "too_long",
+    }
+    assert all(field["text"] in error["text"] for field in error["fields"].values())
+    assert "shoes" not in answer.text
+
+
 def test_files_and_folders_are_their_owners_alone(app: FastAPI) -> None:
     services = app.state.services
     token, path, file = services.files.create()
