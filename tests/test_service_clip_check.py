@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from described import hold_against, schemas
 from encoding import write_clip
 from pallor.errors import ClipError, PallorError
+from pallor.service.api.study_words import ClipWords
 from pallor.service.jobs.clip_check import prepare
 from pallor.service.settings import ServiceSettings, UploadLimits
 from pallor.service.store.engine import Store
@@ -51,6 +53,7 @@ def test_a_good_clip_is_usable_and_a_simulated_one_is_told(clip: Path, tmp_path:
     assert found["usable"] is True and found["reasons"] == [] and found["simulated"] is True
     assert found["frames"] > 200 and 9 < found["duration_s"] < 11
     assert 40 < found["heart_rate_bpm"] < 180
+    hold_against(found, "ClipCheck")
     assert str(clip) not in json.dumps(found, allow_nan=False)
     shares = [share for _, share in said]
     assert shares == sorted(shares) and shares[0] == 0.0 and shares[-1] == 1.0
@@ -65,6 +68,7 @@ def test_a_clip_without_a_face_is_a_result_that_still_says_simulated(tmp_path: P
         assert set(found) == KEYS
         assert found["usable"] is False and found["heart_rate_bpm"] is None
         assert found["simulated"] is bool(metadata)
+        hold_against(found, "ClipCheck")
         assert [set(reason) for reason in found["reasons"]] == [{"code", "text"}]
         assert str(tmp_path) not in json.dumps(found)
 
@@ -76,6 +80,22 @@ def test_a_still_has_no_pulse(tmp_path: Path) -> None:
     found = prepare(ServiceSettings(tmp_path / "data"))(tmp_path / "face.png", {}, silent)
     assert found["usable"] is False and found["heart_rate_bpm"] is None
     assert str(tmp_path) not in json.dumps(found)
+    hold_against(found, "ClipCheck")
+
+
+def test_what_is_found_passes_as_it_is() -> None:
+    check = {"usable": True, "frames": 300, "duration_s": 10, "later": [1, 2.0]}
+    clip = {
+        "id": 1, "camera": None, "bytes": 9, "sha256": "0" * 64, "simulated": False,
+        "created_s": 1.5, "state": "done", "share": 1, "usable": True, "check": check,
+        "code": None, "text": None,
+    }  # fmt: skip
+    served = ClipWords.model_validate(clip).model_dump_json()
+    # In this order and with an integer that stays one.
+    assert json.dumps(check, separators=(",", ":")) in served
+    assert schemas()["ClipWords"]["properties"]["check"]["anyOf"][0] == {
+        "$ref": "#/components/schemas/ClipCheck"
+    }
 
 
 def test_what_is_no_clip_and_what_exceeds_the_limits_fails(clip: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import time
@@ -9,13 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
+from described import hold_against, schemas
 from encoding import write_clip
 from pallor.errors import PallorError, UsageError
 from pallor.models.bundle import load_model
 from pallor.models.prediction import predict
+from pallor.service.app import create_app
 from pallor.service.errors import ModelUnknownError
 from pallor.service.files import FileStore
 from pallor.service.jobs.estimate_job import Work, prepare
@@ -24,7 +29,7 @@ from pallor.service.settings import ServiceSettings, UploadLimits
 from pallor.service.store.engine import open_store
 from pallor.service.store.job import Job
 from pallor.service.store.jobs import JobStore
-from portrait import pulsing
+from portrait import portrait, pulsing
 from service_model import SmallModel, small_model
 
 __all__ = ["small_model"]
@@ -72,6 +77,52 @@ def test_the_result_is_json_without_the_path(
     assert str(small_model.clip) not in text and small_model.clip.name not in text
     assert str(small_model.model.parent) not in text
     assert json.loads(text) == result and result["clip"] == "clip"
+
+
+def test_results_are_as_they_are_described(
+    result: Mapping[str, Any], work: Work, small_model: SmallModel, tmp_path: Path
+) -> None:
+    photograph = write_clip(tmp_path / "still.mp4", pulsing(np.arange(200) / 30, amplitude=0.0))
+    noise = np.random.default_rng(0).integers(0, 255, (180, 120, 160, 3), dtype=np.uint8)
+    faceless = write_clip(tmp_path / "noise.mp4", iter(noise))
+    Image.fromarray(portrait(320)).save(tmp_path / "face.png")
+    found = [work(path, WOMAN, silent) for path in (photograph, faceless, tmp_path / "face.png")]
+    assert [told["usable"] for told in found] == [False] * 3
+    assert len({reason["code"] for told in found for reason in told["reasons"]}) == 3
+    for told in (result, work(small_model.clip, {}, silent), *found):
+        served = {name: value for name, value in told.items() if name != "clip"}
+        hold_against(served, "EstimateResult")
+        assert set(served) == set(schemas()["EstimateResult"]["properties"])
+    # What is stored with more, such as by a later version, is described as well as served.
+    assert schemas()["EstimateResult"]["additionalProperties"] is True
+
+
+def test_the_state_and_the_models_are_as_they_are_described(
+    result: Mapping[str, Any], small_model: SmallModel, tmp_path: Path
+) -> None:
+    settings = ServiceSettings(tmp_path / "data", models=(small_model.model,))
+    app = create_app(settings)
+    jobs = app.state.services.jobs
+    job = jobs.create("estimate", None, WOMAN)
+    jobs.claim("worker")
+    jobs.finish(job.id, {**result, "later": {"more": 1}})
+
+    async def asked() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return [await client.get(path) for path in (f"/v1/estimates/{job.id}", "/v1/models")]
+
+    state, models = (answer.json() for answer in asyncio.run(asked()))
+    # Nothing is dropped or turned into something else on the way.
+    assert state["result"].pop("later") == {"more": 1}
+    assert state["result"] == {name: value for name, value in result.items() if name != "clip"}
+    hold_against(state, "EstimateState")
+    hold_against(models, "ModelList")
+    [card] = models["models"]
+    assert card == dict(app.state.services.models.cards[card["id"]])
+    assert card["name"] == "small"
+    described = schemas()["ModelList"]["properties"]["models"]["items"]
+    assert set(card) <= set(described["properties"])
 
 
 def test_the_pulse_wave_beats_at_the_heart_rate(result: Mapping[str, Any]) -> None:

@@ -308,6 +308,29 @@ def test_a_stated_length_beyond_the_limit_is_answered_before_the_body(
     assert server.uploads() == []
 
 
+def test_a_wrong_field_before_the_clip_is_answered_while_that_is_sent(
+    served: tuple[Served, Keys],
+) -> None:
+    server, keys = served
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(
+            f"POST /v1/estimates HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer "
+            f"{keys.measure}\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+            "Content-Length: 4000000\r\n\r\n--x\r\nContent-Disposition: form-data; "
+            'name="sex"\r\n\r\nF\r\n--x\r\nContent-Disposition: form-data; name="file"'
+            "\r\n\r\n".encode()
+            + b"\0\0\0\x18ftypisom"
+        )
+        answer = connection.recv(4096)
+        # Who sends on meanwhile is not cut off before the answer is read.
+        connection.sendall(b"\0" * 1_000_000)
+        while b"sex is" not in answer:
+            answer += connection.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 422 ")
+    assert server.uploads() == []
+
+
 def test_an_upload_that_breaks_off_leaves_nothing(served: tuple[Served, Keys]) -> None:
     server, keys = served
     host, port = server.url.removeprefix("http://").split(":")
@@ -433,7 +456,8 @@ def test_rate_limits_answer_429_with_a_time_to_wait(made: Made, tmp_path: Path) 
         server.client() as client,
     ):
         statuses = [client.post("/v1/estimates").status_code for _ in range(31)]
-        assert statuses == [415] * 30 + [429]
+        # Without a model each is refused, and counted all the same.
+        assert statuses == [409] * 30 + [429]
         answer = client.post("/v1/estimates")
         assert answer.json()["error"]["code"] == "too_many_requests"
         assert int(answer.headers["retry-after"]) > 60

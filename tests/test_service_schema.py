@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -23,6 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from long_tests import rounds
+from pallor.service.app import create_app
+from pallor.service.model_cards import LoadedModels
 from pallor.service.security.rate_limits import Rate, Rates
 from pallor.service.settings import ServiceSettings, UploadLimits
 from postgres_server import postgres_database
@@ -45,8 +50,6 @@ CHECKS = [
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     import uvicorn
 
-    from pallor.service.app import create_app
-
     database = None
     if request.param == "postgresql":
         database = postgres_database(request.getfixturevalue("postgres"), "schema")
@@ -56,6 +59,14 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         limits=UploadLimits(max_bytes=100_000),
     )
     app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
+    # Without a model no estimate is tried. Workers have none: what they are given fails.
+    card = {
+        "id": "0" * 16, "simulated": True, "modalities": ["color"], "regressor": "stacking",
+        "input_kind": "face_video", "pallor_version": "0", "cohort": {}, "metrics": {},
+        "notes": [], "name": "small",
+    }  # fmt: skip
+    models = LoadedModels({"0" * 16: card})
+    app.state.services = replace(app.state.services, models=models)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -84,7 +95,9 @@ def _wait_until_ready(address: str) -> None:
 @pytest.mark.long
 def test_answers_are_those_that_are_described(url: str) -> None:
     # Not by schemathesis's own plugin of pytest, which expects another version of it.
-    description = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    # A key that is made up would be refused before anything else was looked at.
+    config = SchemathesisConfig.from_dict({"generation": {"with-security-parameters": False}})
+    description = schemathesis.openapi.from_url(f"{url}/openapi.json", config=config)
     operations = [found.ok() for found in description.get_all_operations()]
     assert len(operations) == 32
     for operation in operations:
@@ -211,6 +224,58 @@ def test_the_description_names_every_resource(url: str) -> None:
     }
     form = document["paths"]["/v1/estimates"]["post"]["requestBody"]["content"]
     assert "file" in form["multipart/form-data"]["schema"]["required"]
+
+
+def test_the_description_says_where_a_key_is_needed(tmp_path: Path) -> None:
+    app = create_app(ServiceSettings(data=tmp_path / "data"))
+    key = app.state.services.keys.add("phone", "admin")
+    description = app.openapi()
+    schemes = description["components"]["securitySchemes"]
+    assert (schemes["key"]["type"], schemes["key"]["scheme"]) == ("http", "bearer")
+    transport = httpx.ASGITransport(app=app)
+
+    async def asked() -> dict[tuple[str, str], bool]:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            # Whoever signs in here is let in by what is described as the cookie and the token.
+            signed = await client.post("/v1/session", json={"key": key})
+            assert list(client.cookies) == [schemes["session"]["name"]]
+            headers = {schemes["csrf"]["name"]: signed.json()["csrf_token"]}
+            closed: dict[tuple[str, str], bool] = {}
+            for path, operations in description["paths"].items():
+                for method in operations:
+                    address = path.replace("{clip_id}", "1").replace("{value_id}", "1")
+                    cookies, client.cookies = client.cookies, httpx.Cookies()
+                    answer = await client.request(method, address)
+                    client.cookies = cookies
+                    closed[method, path] = answer.status_code == 401
+                    if (method, path) != ("delete", "/v1/session"):
+                        answer = await client.request(method, address, headers=headers)
+                        assert answer.status_code not in (401, 403), (method, path)
+            return closed
+
+    for (method, path), closed in asyncio.run(asked()).items():
+        security = description["paths"][path][method]["security"]
+        session = ["session"] if method == "get" else ["session", "csrf"]
+        assert [list(way) for way in security] == ([["key"], session] if closed else []), path
+
+
+def test_the_description_names_the_headers(url: str) -> None:
+    paths = httpx.get(f"{url}/openapi.json").json()["paths"]
+    for path, status in (
+        ("/v1/estimates", "202"),
+        ("/v1/participants", "201"),
+        ("/v1/participants/{code}/sessions/{session}/clips", "202"),
+    ):
+        assert "Location" in paths[path]["post"]["responses"][status]["headers"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            for status in {"429", "503"} & set(operation["responses"]):
+                if path != "/readyz":
+                    assert "Retry-After" in operation["responses"][status]["headers"], path
+    waiting = paths["/v1/estimates/{estimate_id}"]["get"]["responses"]["409"]
+    assert "Retry-After" in waiting["headers"]
+    [stream] = paths["/v1/hints"]["post"]["parameters"]
+    assert (stream["name"], stream["in"]) == ("X-Hint-Stream", "header")
 
 
 def test_what_is_not_there_is_answered_in_the_same_form(url: str, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from pallor.service import uploads
+from pallor.service.api import events
 from pallor.service.app import create_app
 from pallor.service.errors import StoreError
+from pallor.service.model_cards import LoadedModels
 from pallor.service.refusals import (
     ClientGoneError,
+    InvalidRequestError,
     MalformedUploadError,
     RefusalError,
     TooLargeError,
@@ -28,10 +32,11 @@ from pallor.service.refusals import (
     WrongTypeError,
 )
 from pallor.service.settings import ServiceSettings
-from pallor.service.uploads import Upload, receive_upload
+from pallor.service.uploads import Upload, receive_upload, take_all
 
 HEAD = b"\0\0\0\x18ftypisom\0\0\0\0"
 CLIP = HEAD + bytes(range(256)) * 40
+CARD = {"id": "0" * 16, "name": "small", "simulated": True}
 
 
 def part(name: str, content: bytes, filename: str | None = None) -> bytes:
@@ -54,6 +59,7 @@ class Kept(BytesIO):
 def read(
     pieces: list[bytes],
     limit: int = 100_000,
+    check: Callable[[Mapping[str, str]], object] = take_all,
     kind: str = "multipart/form-data; boundary=edge",
     last: str = "http.request",
     **headers: str,
@@ -75,7 +81,7 @@ def read(
     raw = [(b"content-type", kind.encode())]
     raw += [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
-    upload = asyncio.run(receive_upload(request, target, limit))
+    upload = asyncio.run(receive_upload(request, target, limit, check))
     assert len(made) == 1
     return upload, made[0].getvalue()
 
@@ -101,6 +107,20 @@ def test_a_file_of_exactly_the_limit_passes() -> None:
 def test_a_stated_length_is_enough_to_refuse() -> None:
     with pytest.raises(TooLargeError):
         read([], content_length="1" + "0" * 50)
+
+
+def test_fields_before_the_file_are_checked_before_it_is_read() -> None:
+    begun = form(part("sex", b"f"), part("file", CLIP, "a"), part("age_years", b"30"))
+    seen: list[dict[str, str]] = []
+
+    def refuse(fields: Mapping[str, str]) -> None:
+        seen.append(dict(fields))
+        raise InvalidRequestError("sex is 'f'")
+
+    # The rest would never come: the answer does not wait for it.
+    with pytest.raises(InvalidRequestError):
+        read([begun[: begun.index(CLIP) + 10]], check=refuse, last="stall")
+    assert seen == [{"sex": "f"}]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +172,10 @@ def test_who_stands_still_or_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def app(tmp_path: Path) -> FastAPI:
-    return create_app(ServiceSettings(data=tmp_path / "data"))
+    app = create_app(ServiceSettings(data=tmp_path / "data"))
+    # No worker is started: a card is enough of a model.
+    app.state.services = replace(app.state.services, models=LoadedModels({"0" * 16: CARD}))
+    return app
 
 
 def ask(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response:
@@ -228,6 +251,56 @@ def test_a_field_that_makes_no_sense_is_named_and_nothing_stays(
     assert list(app.state.services.files.folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "status", "code"),
+    [
+        (False, {}, 409, "no_model"),
+        (True, {"sex": "F"}, 422, "invalid"),
+        (True, {"model": "another"}, 409, "no_model"),
+    ],
+)
+def test_what_is_known_beforehand_is_refused_before_the_clip_has_arrived(
+    app: FastAPI, model: bool, fields: dict[str, str], status: int, code: str
+) -> None:
+    services = app.state.services
+    if not model:
+        app.state.services = services = replace(services, models=LoadedModels({}))
+    before = b"".join(part(name, value.encode()) for name, value in fields.items())
+
+    async def body() -> AsyncIterator[bytes]:
+        yield before + part("file", CLIP, "a.mp4")[:-2]
+        for _ in range(1000):
+            yield bytes(1024)
+
+    made: list[object] = []
+    services.files.create = lambda: made.append(0)
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    answer = ask(app, "POST", "/v1/estimates", content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert made == []
+    refused = services.metrics.refused_uploads.labels(code)
+    assert refused._value.get() == 1
+
+
+def test_each_wrong_parameter_is_named(app: FastAPI) -> None:
+    address = "/v1/estimates/" + "a" * 32
+    answer = ask(app, "GET", address, params={"format": "xml"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["fields"]["format"]["code"] == "unknown_choice"
+    wrong = {"limit": "0", "offset": "x", "missing": "shoes", "search": "a" * 201}
+    answer = ask(app, "GET", "/v1/participants", params=wrong)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid")
+    assert {name: field["code"] for name, field in error["fields"].items()} == {
+        "limit": "range",
+        "offset": "not_a_number",
+        "missing": "unknown_choice",
+        "search": "too_long",
+    }
+    assert all(field["text"] in error["text"] for field in error["fields"].values())
+    assert "shoes" not in answer.text
+
+
 def test_files_and_folders_are_their_owners_alone(app: FastAPI) -> None:
     services = app.state.services
     token, path, file = services.files.create()
@@ -243,10 +316,8 @@ def test_streams_of_events_end_and_are_counted(app: FastAPI) -> None:
     job = services.jobs.create("estimate", None, {}, None)
 
     async def stream() -> list[bytes]:
-        from pallor.service.api.events import events_of
-
         heard: list[bytes] = []
-        source: AsyncIterator[bytes] = events_of(services, job.id, app.state.streams)
+        source: AsyncIterator[bytes] = events.events_of(services, job.id, app.state.streams)
         async for event in source:
             heard.append(event)
             assert len(app.state.streams) == 1
@@ -256,4 +327,51 @@ def test_streams_of_events_end_and_are_counted(app: FastAPI) -> None:
     heard = asyncio.run(stream())
     assert b'"queued"' in heard[0]
     assert b'"deleted"' in heard[-1]
+    assert all(b'"position": ' in event for event in heard)
     assert app.state.streams == set()
+
+
+def test_a_stream_ends_with_its_key(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = app.state.services
+    monkeypatch.setattr(events, "KEY_S", 0.2)
+    key = services.keys.check(services.keys.add("phone", "measure"))
+    job = services.jobs.create("estimate", None, {}, key.id)
+
+    async def stream() -> list[bytes]:
+        heard: list[bytes] = []
+        async with asyncio.timeout(20):
+            async for event in events.events_of(services, job.id, app.state.streams, key.id):
+                heard.append(event)
+                services.keys.revoke("phone")
+        return heard
+
+    assert [b'"queued"' in event for event in asyncio.run(stream())] == [True]
+    assert app.state.streams == set()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/readyz", 503)])
+def test_monitors_may_ask_with_head(app: FastAPI, path: str, status: int) -> None:
+    # No worker is started here, so it is not ready.
+    assert ask(app, "GET", path).status_code == status
+    assert ask(app, "HEAD", path).status_code == status
+
+
+def test_an_observation_is_there_later_or_never(app: FastAPI) -> None:
+    services = app.state.services
+    job = services.jobs.create("estimate", None, {}, None)
+    address = f"/v1/estimates/{job.id}"
+    waiting = ask(app, "GET", address, params={"format": "fhir"})
+    assert (waiting.status_code, waiting.json()["error"]["code"]) == (409, "not_ready")
+    assert waiting.headers["retry-after"] == "1"
+    assert ask(app, "GET", address).json()["expires_s"] is None
+    services.jobs.claim("worker")
+    services.jobs.fail(job.id, "too_long", "the clip lasts 300 s, more than 120 s")
+    failed = ask(app, "GET", address, params={"format": "fhir"})
+    assert failed.status_code == 409
+    assert failed.json()["error"] == {
+        "code": "failed",
+        "text": "the clip lasts 300 s, more than 120 s",
+    }
+    assert "retry-after" not in failed.headers
+    state = ask(app, "GET", address).json()
+    assert state["expires_s"] == state["finished_s"] + 24 * 3600

@@ -14,16 +14,25 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pallor.service.errors import StoreError
-from pallor.service.refusals import InvalidFieldsError, RefusalError
+from pallor.service.refusals import FieldProblem, InvalidFieldsError, RefusalError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from pallor.service.refusals import FieldProblem
-
 DRAIN_S = 5.0
 DRAIN_BYTES = 64 * 2**20
+
+_CODES = {
+    "missing": "required",
+    "enum": "unknown_choice",
+    "literal_error": "unknown_choice",
+    "int_parsing": "not_a_number",
+    "greater_than_equal": "range",
+    "less_than_equal": "range",
+    "string_too_long": "too_long",
+}
+"""Rules that a parameter can break, as fields are told."""
 
 log = logging.getLogger("pallor.service")
 
@@ -171,10 +180,13 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     from fastapi.exceptions import RequestValidationError
 
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
-    first = error.errors()[0]
-    # The place and the rule, not the value: what was sent is not repeated.
-    place = ".".join(str(part) for part in first["loc"][1:]) or "request"
-    return ErrorAnswer(422, "invalid", f"{place}: {first['msg']}")
+    problems: dict[str, FieldProblem] = {}
+    for found in error.errors():
+        # The place and the rule, not the value: what was sent is not repeated.
+        place = ".".join(str(part) for part in found["loc"][1:]) or "request"
+        code = _CODES.get(found["type"], "not_understood")
+        problems.setdefault(place, FieldProblem(code, f"{place}: {found['msg']}"))
+    return answer_to(InvalidFieldsError(problems))
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:

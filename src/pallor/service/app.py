@@ -23,6 +23,7 @@ from pallor.service.api import (
     visits,
 )
 from pallor.service.api.arrivals import MAX_UPLOADS
+from pallor.service.api.description import DescribedApp
 from pallor.service.files import FileStore
 from pallor.service.hint_process import HintProcess
 from pallor.service.metrics import CountRequests, Metrics
@@ -32,7 +33,7 @@ from pallor.service.security.exposure import Exposure
 from pallor.service.security.guard import Guard
 from pallor.service.security.headers import SecurityHeaders
 from pallor.service.security.rate_limits import RateLimiter, Rates
-from pallor.service.security.sessions import SessionStore
+from pallor.service.security.sessions import SessionStore, cookie_name
 from pallor.service.services import Services
 from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import open_store
@@ -102,7 +103,8 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
         metrics=Metrics(),
         workers=Supervisor(settings, store, tidy=lambda: clip_files.sweep(kept)),
     )
-    app = FastAPI(
+    app = DescribedApp(
+        cookie=cookie_name(exposure.secure),
         title="pallor",
         version=__version__,
         description=DESCRIPTION,

@@ -57,7 +57,9 @@ class PageReader:
             return None
         if job.finished:
             self.services.audit.add(principal.name, "estimate.read", job.id)
-        return as_json(job, self.services.models, self.services.jobs.position(job.id))
+        services = self.services
+        keep_s = services.settings.keep_results_s
+        return as_json(job, services.models, keep_s, services.jobs.position(job.id))
 
     def principal(self, request: Request) -> Principal:
         """Return who asks."""

@@ -125,6 +125,13 @@ class NotReadyError(RefusalError):
     status = 409
 
 
+class FailedError(RefusalError):
+    """What is asked for will never exist: the job that should have made it failed."""
+
+    code = "failed"
+    status = 409
+
+
 class ConflictError(RefusalError):
     """What is asked for does not go with what is there already."""
 

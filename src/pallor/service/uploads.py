@@ -60,6 +60,7 @@ class _Form:
     """Collects what the parser finds; what is to be written waits for the next turn."""
 
     max_bytes: int
+    check: Callable[[Mapping[str, str]], object]
     fields: dict[str, str] = field(default_factory=dict)
     pending: list[bytes] = field(default_factory=list)
     head: bytearray = field(default_factory=bytearray)
@@ -113,6 +114,7 @@ class _Form:
             self.files += 1
             if self.files > 1:
                 raise MalformedUploadError("more than one file; send one clip at a time")
+            self.check(self.fields)
         elif b"filename" in options:
             raise MalformedUploadError(f"the clip belongs in the field {FILE_FIELD!r}")
         elif self._name in self.fields:
@@ -197,8 +199,15 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
+def take_all(_fields: Mapping[str, str]) -> None:
+    """Refuse no field."""
+
+
 async def receive_upload(
-    request: Request, target: Callable[[], BinaryIO], max_bytes: int
+    request: Request,
+    target: Callable[[], BinaryIO],
+    max_bytes: int,
+    check: Callable[[Mapping[str, str]], object] = take_all,
 ) -> Upload:
     """Read a form with one file, which is written as it comes.
 
@@ -210,6 +219,9 @@ async def receive_upload(
         Makes the file; called once the first bytes look like a clip.
     max_bytes
         Of the file.
+    check
+        Called with the fields that came before the file, as that begins. What it raises ends the
+        upload; the fields that come after the file are the caller's matter.
 
     Raises
     ------
@@ -230,7 +242,7 @@ async def receive_upload(
     if kind != b"multipart/form-data" or not boundary:
         raise WrongTypeError("send a form of type multipart/form-data")
     refuse_by_length(request, max_bytes + FORM_BYTES)
-    form = _Form(max_bytes)
+    form = _Form(max_bytes, check)
     digest = hashlib.sha256()
     file: BinaryIO | None = None
     read = written = 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pallor.service.refusals import BusyError, RefusalError
 from pallor.service.services import Services, services_of
-from pallor.service.uploads import FILE_FIELD, Upload, receive_upload
+from pallor.service.uploads import FILE_FIELD, Upload, receive_upload, take_all
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -26,13 +26,19 @@ SPARE_BYTES = 256 * 2**20
 
 
 @asynccontextmanager
-async def arriving_clip(request: Request) -> AsyncIterator[tuple[str, Upload]]:
+async def arriving_clip(
+    request: Request, check: Callable[[Mapping[str, str]], object] = take_all
+) -> AsyncIterator[tuple[str, Upload]]:
     """Receive a clip, and delete it unless what is done with it succeeds.
 
     Parameters
     ----------
     request
         Its body has not been read.
+    check
+        Raises what can be refused before the clip has arrived: nobody sends a video for nothing.
+        Called without a field before anything is read, and with those that stand before the clip
+        as that begins.
 
     Yields
     ------
@@ -55,11 +61,13 @@ async def arriving_clip(request: Request) -> AsyncIterator[tuple[str, Upload]]:
 
     uploads: asyncio.Semaphore = request.app.state.uploads
     try:
+        check({})
         if uploads.locked():
             raise BusyError("too many clips are arriving; try again soon")
         async with uploads:
             await asyncio.to_thread(_refuse_without_room, services)
-            upload = await receive_upload(request, target, services.settings.limits.max_bytes)
+            limit = services.settings.limits.max_bytes
+            upload = await receive_upload(request, target, limit, check)
             if file is None or token is None:
                 raise AssertionError("an upload that is complete has a file")
             await asyncio.to_thread(file.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.events import MAX_STREAMS, events_of
 from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
-from pallor.service.api.words import EstimateState, errors
+from pallor.service.api.words import LOCATION, RETRY_AFTER, EstimateState, errors
 from pallor.service.refusals import BusyError, UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
@@ -44,7 +45,10 @@ class Format(StrEnum):
     "",
     status_code=202,
     response_model=EstimateState,
-    responses=errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    responses={
+        202: {"headers": LOCATION},
+        **errors(400, 401, 403, 408, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=form_of(FIELDS),
 )
 async def create(request: Request, principal: MayCreate) -> Response:
@@ -54,10 +58,15 @@ async def create(request: Request, principal: MayCreate) -> Response:
     listen to its events. The clip is deleted as soon as it was processed.
     """
     services = services_of(request)
-    async with arriving_clip(request) as (token, upload):
-        options = read_options(upload.fields, services.models)
+
+    def options_of(fields: Mapping[str, str]) -> dict[str, Any]:
+        return read_options(fields, services.models)
+
+    async with arriving_clip(request, options_of) as (token, upload):
+        # Once more: fields may stand behind the clip.
+        options = options_of(upload.fields)
         job = await asyncio.to_thread(_queue, services, principal, token, options)
-    body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
+    body = await asyncio.to_thread(_state, services, job)
     return JSONResponse(body, 202, {"Location": f"/v1/estimates/{job.id}"})
 
 
@@ -72,12 +81,18 @@ def _queue(
     return job
 
 
+def _state(services: Services, job: Job) -> dict[str, Any]:
+    position = services.jobs.position(job.id)
+    return as_json(job, services.models, services.settings.keep_results_s, position)
+
+
 @router.get(
     "/{estimate_id}",
     response_model=EstimateState,
     responses={
         200: {"content": {"application/fhir+json": {"schema": {"type": "object"}}}},
-        **errors(401, 403, 404, 406, 409, 422, 429),
+        **errors(401, 403, 404, 406, 422, 429),
+        409: {**errors(409)[409], "headers": RETRY_AFTER},
     },
 )
 async def read(
@@ -89,7 +104,8 @@ async def read(
     """Return state, progress and, once done, the result.
 
     ``?format=fhir`` or ``Accept: application/fhir+json`` gives a FHIR R4B Observation, which
-    exists only for an estimate that is done.
+    exists only for an estimate that is done: before, the answer is 409 ``not_ready`` with
+    ``Retry-After``; of one that failed it is 409 ``failed``.
     """
     services = services_of(request)
     job = await _own(services, principal, estimate_id)
@@ -99,8 +115,7 @@ async def read(
     if fhir:
         resource = await asyncio.to_thread(as_fhir, job)
         return JSONResponse(resource, media_type="application/fhir+json")
-    position = await asyncio.to_thread(services.jobs.position, job.id)
-    return JSONResponse(as_json(job, services.models, position))
+    return JSONResponse(await asyncio.to_thread(_state, services, job))
 
 
 @router.get(
@@ -109,7 +124,8 @@ async def read(
     responses={
         200: {
             "description": "Server-sent events: `state` with `{id, state, stage, share, position}` "
-            "at every change; the last one has the state done, failed or deleted.",
+            "at every change; the last one has the state done, failed or deleted. After an hour, or "
+            "once the key was revoked, the stream ends without it.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **errors(401, 403, 404, 422, 429, 503),
@@ -123,7 +139,7 @@ async def events(estimate_id: str, request: Request, principal: May) -> Response
     if len(streams) >= MAX_STREAMS:
         raise BusyError("too many clients are listening; ask for the estimate itself instead")
     return StreamingResponse(
-        events_of(services, job.id, streams),
+        events_of(services, job.id, streams, principal.key_id),
         media_type="text/event-stream",
         # Proxies that collect an answer before they pass it on would hold the events back.
         headers={"X-Accel-Buffering": "no"},

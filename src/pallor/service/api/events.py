@@ -14,12 +14,16 @@ MAX_STREAMS = 200
 POLL_S = 0.3
 QUIET_S = 15.0
 """So often something is sent at least: proxies close what is silent."""
+KEY_S = 1.0
+"""So often it is looked whether the key was revoked."""
 LONGEST_S = 3600.0
 """Browsers connect again by themselves."""
 
 
-async def events_of(services: Services, job_id: str, streams: set[object]) -> AsyncIterator[bytes]:
-    """Yield a job's changes until it is finished or gone.
+async def events_of(
+    services: Services, job_id: str, streams: set[object], key_id: str | None = None
+) -> AsyncIterator[bytes]:
+    """Yield a job's changes until it is finished or gone, or who listens may no longer.
 
     Parameters
     ----------
@@ -29,15 +33,21 @@ async def events_of(services: Services, job_id: str, streams: set[object]) -> As
         Of a job.
     streams
         Holds one object for each open stream.
+    key_id
+        Of who listens; a stream does not outlive its key. None where there are no keys.
     """
     me = object()
     streams.add(me)
     services.metrics.streams.inc()
     try:
         loop = asyncio.get_running_loop()
-        began = spoke = loop.time()
+        began = spoke = looked = loop.time()
         before: dict[str, Any] | None = None
         while loop.time() - began < LONGEST_S:
+            if key_id is not None and loop.time() - looked >= KEY_S:
+                looked = loop.time()
+                if not await asyncio.to_thread(_is_valid, services, key_id):
+                    return
             now = await asyncio.to_thread(_state, services, job_id)
             if now != before:
                 before, spoke = now, loop.time()
@@ -53,10 +63,16 @@ async def events_of(services: Services, job_id: str, streams: set[object]) -> As
         services.metrics.streams.dec()
 
 
+def _is_valid(services: Services, key_id: str) -> bool:
+    key = services.keys.get(key_id)
+    return key is not None and key.revoked_s is None
+
+
 def _state(services: Services, job_id: str) -> dict[str, Any]:
     job = services.jobs.get(job_id)
     if job is None:
-        return {"id": job_id, "state": "deleted", "stage": "deleted", "share": 0.0}
+        gone = "deleted"
+        return {"id": job_id, "state": gone, "stage": gone, "share": 0.0, "position": None}
     return {
         "id": job.id,
         "state": job.state,

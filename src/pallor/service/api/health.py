@@ -20,12 +20,14 @@ router = APIRouter(tags=["operation"])
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> Health:
     """Tell that the process answers."""
     return Health(status="ok", version=__version__)
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=Readiness,

@@ -25,12 +25,20 @@ _STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
     response_model=HintState,
     responses=errors(401, 403, 408, 413, 415, 422, 429, 503),
     openapi_extra={
+        "parameters": [
+            {
+                "name": "X-Hint-Stream",
+                "in": "header",
+                "description": "Joins the frames of one camera, so that motion is told.",
+                "schema": {"type": "string", "pattern": f"^{_STREAM.pattern}$"},
+            }
+        ],
         "requestBody": {
             "required": True,
             "content": {
                 kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES
             },
-        }
+        },
     },
 )
 async def hints(

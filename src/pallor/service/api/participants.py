@@ -19,7 +19,7 @@ from pallor.service.api.study_words import (
     ParticipantWords,
     WithdrawnWords,
 )
-from pallor.service.api.words import errors
+from pallor.service.api.words import LOCATION, errors
 from pallor.service.study import participants
 
 router = APIRouter(prefix="/v1/participants", tags=["study"])
@@ -57,7 +57,7 @@ async def listing(
 @router.post(
     "",
     status_code=201,
-    responses=errors(401, 403, 408, 409, 413, 422, 429),
+    responses={201: {"headers": LOCATION}, **errors(401, 403, 408, 409, 413, 422, 429)},
     openapi_extra=describe(ParticipantBody),
 )
 async def create(

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pallor.service.disclaimers import disclaimers
-from pallor.service.refusals import NotAcceptableError, NotReadyError
+from pallor.service.refusals import FailedError, NotAcceptableError, NotReadyError
+from pallor.service.store.job import FAILED
 
 if TYPE_CHECKING:
     from pallor.service.model_cards import LoadedModels
@@ -18,7 +19,9 @@ _JSON = frozenset({"application/json", "application/*", "*/*"})
 _PERSON = ("sex", "age_years", "pregnancy", "altitude_m", "smoking")
 
 
-def as_json(job: Job, models: LoadedModels, position: int | None = None) -> dict[str, Any]:
+def as_json(
+    job: Job, models: LoadedModels, keep_results_s: float, position: int | None = None
+) -> dict[str, Any]:
     """Return what ``GET /v1/estimates/{id}`` answers.
 
     Parameters
@@ -27,6 +30,8 @@ def as_json(job: Job, models: LoadedModels, position: int | None = None) -> dict
         In any state.
     models
         Tell whether the job's model is a simulated one before there is a result.
+    keep_results_s
+        How long it is kept once it is finished.
     position
         Jobs that wait before this one.
     """
@@ -40,6 +45,7 @@ def as_json(job: Job, models: LoadedModels, position: int | None = None) -> dict
         "position": position,
         "created_s": job.created_s,
         "finished_s": job.finished_s,
+        "expires_s": None if job.finished_s is None else job.finished_s + keep_results_s,
         "simulated": simulated,
         "notice": list(disclaimers(bool(simulated))),
         "options": dict(job.options),
@@ -55,14 +61,19 @@ def as_fhir(job: Job) -> dict[str, Any]:
     Raises
     ------
     NotReadyError
-        There is no result: not yet, or never.
+        There is no result yet.
+    FailedError
+        There will be none; its text is that of the job.
     """
     from pallor.anemia import Person
     from pallor.service.fhir import observation
 
+    if job.state == FAILED:
+        raise FailedError(job.text or "the estimate failed")
     if job.result is None or job.finished_s is None:
         raise NotReadyError(
-            "there is no result, so no Observation; ask for JSON to see the state of the estimate"
+            "there is no result yet, so no Observation; ask for JSON to see how far it is",
+            {"Retry-After": "1"},
         )
     person = Person(**{name: job.options.get(name) for name in _PERSON})
     return observation(

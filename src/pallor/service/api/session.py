@@ -34,7 +34,10 @@ _BODY = {
 @router.post(
     "",
     response_model=SessionState,
-    responses=errors(401, 403, 408, 413, 422, 429),
+    responses={
+        200: {"headers": {"Set-Cookie": {"schema": {"type": "string"}}}},
+        **errors(401, 403, 408, 413, 422, 429),
+    },
     openapi_extra={
         "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}}
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -11,10 +12,9 @@ from starlette.responses import JSONResponse, Response
 from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.study_door import Id, StudyUse, Use, use_study
 from pallor.service.api.study_words import CLIP_FIELDS, ClipWords
-from pallor.service.api.words import errors
+from pallor.service.api.words import LOCATION, errors
 from pallor.service.refusals import FieldProblem, InvalidFieldsError
 from pallor.service.study import clips
-from pallor.service.uploads import Upload
 
 router = APIRouter(prefix="/v1/participants/{code}/sessions/{session}/clips", tags=["study"])
 
@@ -23,7 +23,10 @@ router = APIRouter(prefix="/v1/participants/{code}/sessions/{session}/clips", ta
     "",
     status_code=202,
     response_model=ClipWords,
-    responses=errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    responses={
+        202: {"headers": LOCATION},
+        **errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 503),
+    },
     openapi_extra=form_of(CLIP_FIELDS),
 )
 async def add(
@@ -40,8 +43,9 @@ async def add(
     """
     # Nobody sends a video that will be refused.
     await asyncio.to_thread(clips.check_may_add, use.study, code, session)
-    async with arriving_clip(request) as (token, upload):
-        _refuse_unknown(upload)
+    async with arriving_clip(request, _refuse_unknown) as (token, upload):
+        # Once more: fields may stand behind the clip.
+        _refuse_unknown(upload.fields)
         _, clip = await use.do(
             clips.add,
             code,
@@ -87,8 +91,8 @@ async def delete(use: Use, code: str, session: str, clip_id: Id) -> Response:
     return Response(status_code=204)
 
 
-def _refuse_unknown(upload: Upload) -> None:
-    unknown = sorted(set(upload.fields) - set(CLIP_FIELDS))
+def _refuse_unknown(fields: Mapping[str, str]) -> None:
+    unknown = sorted(set(fields) - set(CLIP_FIELDS))
     if unknown:
         known = ", ".join(CLIP_FIELDS)
         text = f"there is no such field beside a clip; known are {known}"

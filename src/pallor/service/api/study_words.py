@@ -6,10 +6,11 @@ the pages and programs are told the same.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pallor.service.api.result_words import ClipCheck, DescribedBy
 from pallor.service.study.fields import HEMOGLOBIN_METHODS, HEMOGLOBIN_UNITS, SEXES
 
 LARGEST_ID = 2**31 - 1
@@ -145,9 +146,8 @@ class ClipWords(_Words):
     state: Literal["queued", "running", "done", "failed"] = Field(description="Of the check.")
     share: float = Field(ge=0, le=1, description="How much of the check is done.")
     usable: bool | None = Field(description="Whether a pulse can be read; null until known.")
-    check: dict[str, Any] | None = Field(
-        description="Once done: usable, reasons, warnings, simulated, duration_s, fps, frames, "
-        "face_coverage, heart_rate_bpm, snr_db."
+    check: Annotated[dict[str, Any], DescribedBy(ClipCheck)] | None = Field(
+        description="Once done."
     )
     code: str | None = Field(description="Once failed: why, machine-readable.")
     text: str | None = Field(description="Once failed: why, one line for people.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from pallor.service.api.result_words import DescribedBy, EstimateResult, ModelCard
 
 
 class FieldError(BaseModel):
@@ -42,34 +44,25 @@ class EstimateState(BaseModel):
     position: int | None = Field(description="Jobs that wait before this one.")
     created_s: float = Field(description="Seconds since 1970.")
     finished_s: float | None
+    expires_s: float | None = Field(
+        description="Seconds since 1970. Soon after it the estimate is deleted with its result, "
+        "and then answers 404; null until it is finished."
+    )
     simulated: bool | None = Field(
         description="Whether the model was trained on simulated clips or the clip is one; null "
         "where the model is not known yet."
     )
     notice: list[str] = Field(description="What has to be said with it; show it.")
     options: dict[str, Any] = Field(description="As they came with the clip.")
-    result: dict[str, Any] | None = Field(
-        description="Once done: hemoglobin_g_dl, interval_low_g_dl, interval_high_g_dl, usable, "
-        "reasons, warnings, anemia, pulse_wave, model_card and more. Where usable is false "
-        "there is no number."
-    )
+    result: EstimateResult | None = Field(description="Once done.")
     code: str | None = Field(description="Once failed: why, machine-readable.")
     text: str | None = Field(description="Once failed: why, one line for people.")
-
-
-class ModelCard(BaseModel):
-    """A model that is loaded."""
-
-    model_config = ConfigDict(extra="allow")
-
-    id: str
-    simulated: bool = Field(description="Trained on simulated clips: says nothing about people.")
 
 
 class ModelList(BaseModel):
     """The models; an estimate uses the first unless it names another."""
 
-    models: list[ModelCard]
+    models: list[Annotated[dict[str, Any], DescribedBy(ModelCard)]]
     notice: list[str]
 
 
@@ -128,6 +121,36 @@ _TEXTS = {
 }
 
 
+LOCATION: dict[str, Any] = {
+    "Location": {
+        "description": "Where it is.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    }
+}
+"""The header of an answer that made something, for the OpenAPI description."""
+
+RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {
+        "description": "Seconds after which it is worth to ask again.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+"""The header of an answer that would be another one later."""
+
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}},
+    429: RETRY_AFTER,
+    503: RETRY_AFTER,
+}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route for its OpenAPI description."""
-    return {status: {"model": ErrorAnswer, "description": _TEXTS[status]} for status in statuses}
+    return {
+        status: {
+            "model": ErrorAnswer,
+            "description": _TEXTS[status],
+            "headers": _HEADERS.get(status, {}),
+        }
+        for status in statuses
+    }
