@@ -202,10 +202,21 @@ def test_what_is_not_known_of_the_person_is_told():
 
 def test_an_open_interval_is_told():
     view = result_view(done(usable(interval_low_g_dl=None, interval_high_g_dl=None), **MAN), EN)
-    assert view["interval"] == EN("result.no_interval")
+    assert view["interval"] == EN("advice.no_interval")
     assert view["who"] == [
         "By the WHO limits for men from 15 years, the estimate lies in “mild anemia”."
     ]
+
+
+def test_why_there_is_no_interval_is_said_once():
+    warnings = [
+        {"code": "no_interval", "text": "an interval of coverage 0.95 needs 19 residuals"},
+        {"code": "truncated", "text": "it ends early"},
+    ]
+    result = usable(interval_low_g_dl=None, interval_high_g_dl=None, warnings=warnings)
+    view = result_view(done(result, **MAN), TR)
+    assert view["interval"] == TR("advice.no_interval")
+    assert view["warnings"] == [TR("advice.truncated")]
 
 
 def test_an_unusable_result_has_no_number():

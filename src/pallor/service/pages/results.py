@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pallor.anemia import Person, Unknown, assumptions, classify
+from pallor.errors import NoIntervalError
 from pallor.service.pages.cards import card_view
 from pallor.service.pages.charts import ChartWords, interval_chart, pulse_chart
 from pallor.service.pages.language import Texts
@@ -13,6 +14,8 @@ from pallor.service.pages.who_bands import SEVERITIES, bands_of, person_of
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+NO_INTERVAL: Final = NoIntervalError.code
 
 
 def result_view(job: Mapping[str, Any], t: Texts) -> dict[str, Any]:
@@ -81,11 +84,13 @@ def _measured(result: Mapping[str, Any], t: Texts) -> dict[str, Any]:
     ]
     words = ChartWords(t("chart.pulse"), t("chart.time"))
     card = result.get("model_card")
+    # That there is no interval is said where it would stand.
+    warnings = [w for w in result.get("warnings") or () if w["code"] != NO_INTERVAL]
     return {
         "heart_rate": None if rate is None else t.number(rate, 0),
         "pulse_svg": _safe(pulse_chart(wave["time_s"], wave["pulse"], words, t.number)),
         "quality": [row for row in rows if row[1]],
-        "warnings": advice(result.get("warnings") or (), t),
+        "warnings": advice(warnings, t),
         "card": None if card is None else card_view(card, t),
     }
 
@@ -132,7 +137,7 @@ def _estimate(result: Mapping[str, Any], person: Person, t: Texts) -> dict[str, 
 
 def _interval(low: float | None, high: float | None, coverage: float | None, t: Texts) -> str:
     if low is None or high is None or coverage is None:
-        return t("result.no_interval")
+        return t("advice.no_interval")
     return t(
         "result.interval", coverage=t.percent(coverage), low=t.number(low), high=t.number(high)
     )
