@@ -238,6 +238,37 @@ def test_an_interval_that_is_none_leaves_the_value_alone(low):
 def ranges(resource: dict[str, Any]) -> list[tuple[str, float | None, float | None]]:
     return [
         (
+@pytest.mark.parametrize(
+    ("quality", "heart_rate_bpm", "said"),
+    [
+        ({"usable": True}, 71.2, "usable"),
+        ({"usable": False}, None, "not-usable"),
+        # pallor predict tells no quality of its own.
+        (None, 71.2, "usable"),
+        (None, None, None),
+    ],
+)
+def test_a_good_clip_of_a_person_outside_the_model_is_not_to_blame(quality, heart_rate_bpm, said):
+    of = refused("outside_model") | {"quality": quality, "heart_rate_bpm": heart_rate_bpm}
+    resource = made(of)
+    part = component(resource, "quality")
+    if said is None:
+        assert part["dataAbsentReason"]["coding"][0]["code"] == "unknown"
+    else:
+        assert part["valueCodeableConcept"]["coding"][0]["code"] == said
+    assert component(resource, "abstained")["valueBoolean"] is True
+    texts = [note["text"] for note in resource["note"]]
+    assert "No estimate: what outside_model means." in texts
+    assert "Not usable" not in resource["text"]["div"]
+
+
+def test_a_clip_that_gave_an_estimate_without_a_pulse_was_usable():
+    # A model of still images asks for no pulse.
+    of = result(quality={"usable": False}, input_kind="region_still", heart_rate_bpm=None)
+    part = component(made(of), "quality")
+    assert part["valueCodeableConcept"]["coding"][0]["code"] == "usable"
+
+
             entry["type"]["text"],
             entry.get("low", {}).get("value"),
             entry.get("high", {}).get("value"),

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from pallor.anemia import Person, Unknown
-from pallor.errors import UsageError
+from pallor.errors import OutsideModelError, UsageError
 from pallor.service.disclaimers import disclaimers
 from pallor.service.fhir_codes import (
     ABSENT_REASON,
@@ -53,6 +53,7 @@ _CODE_STILL: Final = coding(
 _LABORATORY: Final = coding(LOINC, "718-7", "Hemoglobin [Mass/volume] in Blood")
 _REFERENCE: Final = re.compile(r"(https?://|urn:uuid:|urn:oid:).+|([A-Za-z]+/[A-Za-z0-9.\-]{1,64})")
 _DEVICE: Final = "device"
+_OUTSIDE: Final = OutsideModelError.code
 _LARGEST: Final = 1e6
 
 MAX_HEMOGLOBIN_G_DL: Final = 35.0
@@ -268,7 +269,7 @@ def _subject(subject: str) -> Element:
 def _absent(result: Mapping[str, Any]) -> Element:
     reasons = _said(result, "reasons")
     codes = {code for code, _ in reasons}
-    if codes == {"outside_model"}:
+    if codes == {_OUTSIDE}:
         standard = coding(ABSENT_REASON, "unsupported", "Unsupported")
     else:
         standard = coding(ABSENT_REASON, "error", "Error")
@@ -318,15 +319,7 @@ def _components(result: Mapping[str, Any], value: float | None) -> list[Element]
     components.append(
         {"code": local("abstained", "No estimate was given"), "valueBoolean": value is None}
     )
-    usable = bool(result.get("usable"))
-    components.append(
-        {
-            "code": local("quality", "Quality of the clip"),
-            "valueCodeableConcept": local("usable", "Usable")
-            if usable
-            else local("not-usable", "Not usable"),
-        }
-    )
+    components.append({"code": local("quality", "Quality of the clip"), **_quality(result)})
     for key, code, display, factor, unit, ucum in _MEASURES:
         measured = _number(result.get(key))
         if measured is not None:
@@ -348,6 +341,27 @@ _MEASURES: Final = (
 
 
 def _plain(value: float) -> float:
+def _quality(result: Mapping[str, Any]) -> Element:
+    """Say whether the clip served, which it may although there is no estimate."""
+    quality = result.get("quality")
+    if result.get("usable"):
+        usable = True
+    elif isinstance(quality, Mapping):
+        usable = bool(quality.get("usable"))
+    elif {code for code, _ in _said(result, "reasons")} == {_OUTSIDE}:
+        # A heart rate is given only of a clip that is good for it; its absence tells less.
+        if _number(result.get("heart_rate_bpm")) is None:
+            return {"dataAbsentReason": _not_there("unknown", "Unknown")}
+        usable = True
+    else:
+        usable = False
+    return {
+        "valueCodeableConcept": local("usable", "Usable")
+        if usable
+        else local("not-usable", "Not usable")
+    }
+
+
     return round(value, 2)
 
 
@@ -378,7 +392,11 @@ def _notes(
     result: Mapping[str, Any], simulated: bool, ranges: list[Element] | Unknown
 ) -> list[str]:
     notes = [*disclaimers(simulated)]
-    notes += [f"Not usable: {text}" for _, text in _said(result, "reasons")]
+    notes += [
+        # Who lies outside the model may have recorded a good clip.
+        f"{'No estimate' if code == _OUTSIDE else 'Not usable'}: {text}"
+        for code, text in _said(result, "reasons")
+    ]
     notes += [f"Warning: {text}" for _, text in _said(result, "warnings")]
     if isinstance(ranges, Unknown):
         notes.append(f"No WHO reference range: {ranges.text}.")
