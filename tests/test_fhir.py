@@ -358,6 +358,16 @@ def test_times_have_a_zone():
         observation(result(), issued=NOW, effective=datetime(2026, 3, 4))
 
 
+@pytest.mark.parametrize(
+    ("coverage", "flag"),
+    [(0.9, "N"), (0.8, "N"), (0.79, None), (0.5, None), (1e-9, None), (None, None)],
+)
+def test_a_coverage_that_makes_any_interval_short_bears_no_flag(coverage, flag):
+    of = result(interval_low_g_dl=12.2, interval_high_g_dl=12.4, coverage=coverage)
+    found = made(of, person=WOMAN).get("interpretation")
+    assert (found[0]["coding"][0]["code"] if found else None) == flag
+
+
 def test_neither_path_nor_name_of_the_file_is_passed_on():
     warnings = [{"code": "truncated", "text": "/srv/uploads/Jane Doe.mp4: the clip ends early."}]
     for of in (result(warnings=warnings), refused("no_face")):

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from pallor.anemia import Person, Unknown
 from pallor.errors import OutsideModelError, UsageError
+from pallor.service.coverage import judges
 from pallor.service.disclaimers import disclaimers
 from pallor.service.fhir_codes import (
     ABSENT_REASON,
@@ -297,6 +298,8 @@ def _interpretation(result: Mapping[str, Any], ranges: list[Element] | Unknown) 
 
 def _components(result: Mapping[str, Any], value: float | None) -> list[Element]:
     interval = _interval(result) if value is not None else None
+    if not judges(_number(result.get("coverage"))):
+        return {}
     coverage = _number(result.get("coverage"))
     share = "" if coverage is None else f" of the {100 * coverage:g} % prediction interval"
     components: list[Element] = []
