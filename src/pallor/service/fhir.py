@@ -36,12 +36,12 @@ from pallor.service.fhir_codes import (
     concept,
     g_dl,
     local,
-    nearest_tenth,
     quantity,
     tenth_above,
     tenth_below,
 )
 from pallor.service.fhir_ranges import interpretation, reference_ranges
+from pallor.service.shown_value import shown_g_dl
 
 __all__ = ["FHIR_JSON", "FhirOptions", "bundle", "observation"]
 
@@ -119,8 +119,8 @@ def observation(
     """
     choice = FhirOptions() if options is None else options
     simulated = bool(result.get("simulated"))
-    value = _hemoglobin(result)
     ranges = reference_ranges(Person() if person is None else person)
+    value = _shown(_hemoglobin(result), ranges)
     resource: dict[str, Any] = {
         "resourceType": "Observation",
         "meta": _meta(simulated),
@@ -147,7 +147,7 @@ def observation(
     if value is None:
         resource["dataAbsentReason"] = _absent(result)
     else:
-        resource["valueQuantity"] = g_dl(nearest_tenth(value))
+        resource["valueQuantity"] = g_dl(value)
         resource.update(_interpretation(result, ranges))
     if not isinstance(ranges, Unknown):
         resource["referenceRange"] = ranges
@@ -191,6 +191,13 @@ def _hemoglobin(result: Mapping[str, Any]) -> float | None:
     """Return the estimate; None where there is none, or none that blood can have."""
     value = _number(result.get("hemoglobin_g_dl")) if result.get("usable") else None
     return value if value is not None and 0 < value < MAX_HEMOGLOBIN_G_DL else None
+
+
+def _shown(value: float | None, ranges: list[Element] | Unknown) -> float | None:
+    if value is None:
+        return None
+    known = [] if isinstance(ranges, Unknown) else ranges
+    return float(shown_g_dl(value, [e["low"]["value"] for e in known if "low" in e]))
 
 
 def _instant(time: datetime) -> str:
@@ -291,6 +298,8 @@ def _interpretation(result: Mapping[str, Any], ranges: list[Element] | Unknown) 
     interval = _interval(result)
     if interval is None or isinstance(ranges, Unknown):
         return {}
+    if not judges(_number(result.get("coverage"))):
+        return {}
     # By what is shown: a reader must not find a limit inside the interval and a flag beside it.
     flag = interpretation(*interval, ranges)
     return {} if flag is None else {"interpretation": [flag]}
@@ -298,8 +307,6 @@ def _interpretation(result: Mapping[str, Any], ranges: list[Element] | Unknown) 
 
 def _components(result: Mapping[str, Any], value: float | None) -> list[Element]:
     interval = _interval(result) if value is not None else None
-    if not judges(_number(result.get("coverage"))):
-        return {}
     coverage = _number(result.get("coverage"))
     share = "" if coverage is None else f" of the {100 * coverage:g} % prediction interval"
     components: list[Element] = []
@@ -335,15 +342,6 @@ def _components(result: Mapping[str, Any], value: float | None) -> list[Element]
     return components
 
 
-_MEASURES: Final = (
-    ("heart_rate_bpm", "heart-rate", "Heart rate in the video", 1.0, "beats/minute", "/min"),
-    ("snr_db", "pulse-snr", "Signal-to-noise ratio of the pulse", 1.0, "dB", "dB"),
-    ("face_coverage", "face-coverage", "Share of the clip with a face", 100.0, "%", "%"),
-    ("duration_s", "duration", "Length of the clip", 1.0, "s", "s"),
-)
-
-
-def _plain(value: float) -> float:
 def _quality(result: Mapping[str, Any]) -> Element:
     """Say whether the clip served, which it may although there is no estimate."""
     quality = result.get("quality")
@@ -365,6 +363,15 @@ def _quality(result: Mapping[str, Any]) -> Element:
     }
 
 
+_MEASURES: Final = (
+    ("heart_rate_bpm", "heart-rate", "Heart rate in the video", 1.0, "beats/minute", "/min"),
+    ("snr_db", "pulse-snr", "Signal-to-noise ratio of the pulse", 1.0, "dB", "dB"),
+    ("face_coverage", "face-coverage", "Share of the clip with a face", 100.0, "%", "%"),
+    ("duration_s", "duration", "Length of the clip", 1.0, "s", "s"),
+)
+
+
+def _plain(value: float) -> float:
     return round(value, 2)
 
 
@@ -413,9 +420,7 @@ def _narrative(
     if value is None:
         first = "No estimate of the hemoglobin."
     else:
-        first = (
-            f"Estimated hemoglobin (camera, not a laboratory value): {nearest_tenth(value)} g/dL"
-        )
+        first = f"Estimated hemoglobin (camera, not a laboratory value): {value} g/dL"
         interval = _interval(result)
         if interval is not None:
             first += f", interval {interval[0]} to {interval[1]} g/dL"
