@@ -153,6 +153,8 @@ def test_what_cannot_be_decided_is_not_guessed(person, code):
     assert threshold.code == code
     assert severity == threshold
     assert threshold.as_dict() == {"code": code, "text": threshold.text}
+    # The text goes to who asked about one person, and there are no rows to leave out.
+    assert "leave" not in threshold.text and "rows" not in threshold.text
 
 
 def test_pregnancy_needs_neither_sex_nor_age():

@@ -11,7 +11,7 @@ from fhir.resources.R4B.observation import Observation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pallor.anemia import Person, Unknown, anemia_threshold_g_dl
+from pallor.anemia import Person, Unknown, anemia_threshold_g_dl, classify
 from pallor.errors import UsageError
 from pallor.service.disclaimers import RESEARCH_ONLY, SIMULATED
 from pallor.service.fhir import FHIR_JSON, FhirOptions, bundle, observation
@@ -176,6 +176,36 @@ def test_value_and_interval_are_in_g_dl_of_ucum_to_a_tenth():
     assert "dataAbsentReason" not in resource
 
 
+@pytest.mark.parametrize(
+    ("value", "shown", "group"),
+    [
+        (11.94, 11.9, "mild anemia"),
+        (11.96, 11.96, "mild anemia"),
+        (11.9999, 11.99, "mild anemia"),
+        (12.0, 12.0, "no anemia"),
+        (12.04, 12.0, "no anemia"),
+        (10.97, 10.97, "moderate anemia"),
+        (7.951, 7.95, "severe anemia"),
+        (12.96, 13.0, "no anemia"),
+    ],
+)
+def test_the_value_lies_in_the_range_of_its_group_and_in_no_other(value, shown, group):
+    resource = made(result(hemoglobin_g_dl=value), person=WOMAN)
+    assert resource["valueQuantity"]["value"] == shown
+    assert f"laboratory value): {shown} g/dL" in resource["text"]["div"]
+    words = str(classify(value, WOMAN))
+    assert group == ("no anemia" if words == "none" else f"{words} anemia")
+    holding = [
+        name for name, low, high in ranges(resource)
+        if (low is None or shown >= low) and (high is None or shown <= high)
+    ]  # fmt: skip
+    assert holding == [group]
+
+
+def test_a_value_without_a_group_is_shown_to_a_tenth():
+    assert made(result(hemoglobin_g_dl=11.96))["valueQuantity"]["value"] == 12.0
+
+
 def test_an_interval_is_rounded_outward():
     resource = made(result(interval_low_g_dl=11.99, interval_high_g_dl=13.01))
     assert component(resource, "interval-low")["valueQuantity"]["value"] == 11.9
@@ -206,6 +236,37 @@ def test_a_refused_clip_gets_a_reason_and_no_number():
 def test_a_person_outside_the_model_is_unsupported_and_not_an_error():
     absent = made(refused("outside_model"))["dataAbsentReason"]
     assert absent["coding"][0]["code"] == "unsupported"
+
+
+@pytest.mark.parametrize(
+    ("quality", "heart_rate_bpm", "said"),
+    [
+        ({"usable": True}, 71.2, "usable"),
+        ({"usable": False}, None, "not-usable"),
+        # pallor predict tells no quality of its own.
+        (None, 71.2, "usable"),
+        (None, None, None),
+    ],
+)
+def test_a_good_clip_of_a_person_outside_the_model_is_not_to_blame(quality, heart_rate_bpm, said):
+    of = refused("outside_model") | {"quality": quality, "heart_rate_bpm": heart_rate_bpm}
+    resource = made(of)
+    part = component(resource, "quality")
+    if said is None:
+        assert part["dataAbsentReason"]["coding"][0]["code"] == "unknown"
+    else:
+        assert part["valueCodeableConcept"]["coding"][0]["code"] == said
+    assert component(resource, "abstained")["valueBoolean"] is True
+    texts = [note["text"] for note in resource["note"]]
+    assert "No estimate: what outside_model means." in texts
+    assert "Not usable" not in resource["text"]["div"]
+
+
+def test_a_clip_that_gave_an_estimate_without_a_pulse_was_usable():
+    # A model of still images asks for no pulse.
+    of = result(quality={"usable": False}, input_kind="region_still", heart_rate_bpm=None)
+    part = component(made(of), "quality")
+    assert part["valueCodeableConcept"]["coding"][0]["code"] == "usable"
 
 
 @pytest.mark.parametrize(
@@ -246,12 +307,12 @@ def ranges(resource: dict[str, Any]) -> list[tuple[str, float | None, float | No
     ]
 
 
-def test_reference_ranges_are_those_of_the_guideline_as_it_prints_them():
+def test_reference_ranges_are_those_of_the_guideline_without_a_gap_between_what_is_shown():
     assert ranges(made(result(), person=WOMAN)) == [
         ("no anemia", 12.0, None),
-        ("mild anemia", 11.0, 11.9),
-        ("moderate anemia", 8.0, 10.9),
-        ("severe anemia", None, 7.9),
+        ("mild anemia", 11.0, 11.99),
+        ("moderate anemia", 8.0, 10.99),
+        ("severe anemia", None, 7.99),
     ]
     child = Person(age_years=1.0, altitude_m=0)
     assert ranges(made(result(), person=child))[0] == ("no anemia", 10.5, None)
@@ -261,9 +322,9 @@ def test_altitude_and_smoking_move_every_limit():
     person = Person("male", 40, altitude_m=2200, smoking="12/day")
     assert ranges(made(result(), person=person)) == [
         ("no anemia", 14.9, None),
-        ("mild anemia", 12.9, 14.8),
-        ("moderate anemia", 9.9, 12.8),
-        ("severe anemia", None, 9.8),
+        ("mild anemia", 12.9, 14.89),
+        ("moderate anemia", 9.9, 12.89),
+        ("severe anemia", None, 9.89),
     ]
 
 
@@ -293,6 +354,16 @@ def test_without_a_group_there_is_no_range_and_no_interpretation_but_a_note(pers
 )  # fmt: skip
 def test_the_flag_stands_only_where_the_interval_lies_wholly_on_one_side(low, high, flag):
     of = result(interval_low_g_dl=low, interval_high_g_dl=high, hemoglobin_g_dl=(low + high) / 2)
+    found = made(of, person=WOMAN).get("interpretation")
+    assert (found[0]["coding"][0]["code"] if found else None) == flag
+
+
+@pytest.mark.parametrize(
+    ("coverage", "flag"),
+    [(0.9, "N"), (0.8, "N"), (0.79, None), (0.5, None), (1e-9, None), (None, None)],
+)
+def test_a_coverage_that_makes_any_interval_short_bears_no_flag(coverage, flag):
+    of = result(interval_low_g_dl=12.2, interval_high_g_dl=12.4, coverage=coverage)
     found = made(of, person=WOMAN).get("interpretation")
     assert (found[0]["coding"][0]["code"] if found else None) == flag
 
@@ -430,6 +501,17 @@ def test_whatever_the_result_the_resource_is_valid_and_honest(of, person, transl
         flag = resource["interpretation"][0]["coding"][0]["code"]
         assert flag == ("L" if high < threshold else "N")
         assert flag == "L" or low >= threshold - 1e-9
+        assert of["coverage"] >= 0.8
+    if "valueQuantity" in resource and "referenceRange" in resource:
+        value, severity = of["hemoglobin_g_dl"], str(classify(of["hemoglobin_g_dl"], person))
+        shown_value = resource["valueQuantity"]["value"]
+        assert abs(shown_value - value) <= 0.05 + 1e-9
+        (holding,) = [
+            entry["type"]["coding"][-1]["code"] for entry in resource["referenceRange"]
+            if entry.get("low", {}).get("value", 0.0) <= shown_value
+            and shown_value <= entry.get("high", {}).get("value", math.inf)
+        ]  # fmt: skip
+        assert holding == f"who-2024-{severity}"
     interval = component(resource, "interval-low").get("valueQuantity")
     if interval is not None:
         shown = (interval["value"], component(resource, "interval-high")["valueQuantity"]["value"])

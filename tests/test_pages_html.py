@@ -213,6 +213,28 @@ def test_an_interval_within_one_band_says_so():
     assert sentence.endswith("the estimate and its whole interval lie in “no anemia”.")
 
 
+def test_a_number_is_not_rounded_into_another_group():
+    # Men: mild anemia from 11 to below 13 g/dL.
+    result = usable(hemoglobin_g_dl=12.96, interval_low_g_dl=11.04, interval_high_g_dl=12.99)
+    view = result_view(done(result, **MAN), TR)
+    assert view["estimate"] == "12,96"
+    assert view["interval"] == "Aralık (%90): 11,0 – 12,99 g/dL"
+    assert "12,96 g/dL" in view["interval_svg"]
+    assert view["who"][0].endswith("tahmin ve aralığının tamamı “hafif anemi” bandında.")
+    assert result_view(done(result), TR)["estimate"] == "13,0"
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.79])
+def test_an_interval_of_little_coverage_is_placed_in_no_group(coverage):
+    for low, high in ((14.9, 15.1), (9.0, 16.0)):
+        result = usable(hemoglobin_g_dl=15.0, interval_low_g_dl=low, interval_high_g_dl=high)
+        view = result_view(done({**result, "coverage": coverage}, **MAN), EN)
+        assert view["who"] == [
+            "By the WHO limits for men from 15 years, the estimate lies in “no anemia”. An "
+            "interval of less than 80 % does not settle the question."
+        ]
+
+
 def test_limits_that_altitude_and_smoking_raise_are_told():
     view = result_view(done(usable(), **{**MAN, "altitude_m": 2600, "smoking": "yes"}), TR)
     assert view["who"][1] == "Sınırlar yükseklik ve sigara nedeniyle 2,1 g/dL yükseltildi."
@@ -232,10 +254,21 @@ def test_what_is_not_known_of_the_person_is_told():
 
 def test_an_open_interval_is_told():
     view = result_view(done(usable(interval_low_g_dl=None, interval_high_g_dl=None), **MAN), EN)
-    assert view["interval"] == EN("result.no_interval")
+    assert view["interval"] == EN("advice.no_interval")
     assert view["who"] == [
         "By the WHO limits for men from 15 years, the estimate lies in “mild anemia”."
     ]
+
+
+def test_why_there_is_no_interval_is_said_once():
+    warnings = [
+        {"code": "no_interval", "text": "an interval of coverage 0.95 needs 19 residuals"},
+        {"code": "truncated", "text": "it ends early"},
+    ]
+    result = usable(interval_low_g_dl=None, interval_high_g_dl=None, warnings=warnings)
+    view = result_view(done(result, **MAN), TR)
+    assert view["interval"] == TR("advice.no_interval")
+    assert view["warnings"] == [TR("advice.truncated")]
 
 
 def test_an_unusable_result_has_no_number():

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from pallor.models.bundle import load_model
 from pallor.models.prediction import predict
 from pallor.service.app import create_app
 from pallor.service.errors import ModelUnknownError
+from pallor.service.fhir import observation
 from pallor.service.files import FileStore
 from pallor.service.jobs.estimate_job import Work, prepare
 from pallor.service.jobs.supervisor import Supervisor
@@ -148,6 +150,17 @@ def test_anemia_of_the_person(result: Mapping[str, Any]) -> None:
     )  # fmt: skip
     assert anemia["severity"] == expected
     assert anemia["assumptions"] == ["taken_as_not_pregnant"]
+
+
+def test_a_coverage_beyond_the_model_is_told(work: Work, small_model: SmallModel) -> None:
+    result = work(small_model.clip, {**WOMAN, "coverage": 0.95}, silent)
+    assert result["hemoglobin_g_dl"] is not None and result["interval_low_g_dl"] is None
+    (said,) = [w["text"] for w in result["warnings"] if w["code"] == "no_interval"]
+    assert said.startswith("an interval of coverage 0.95 needs 19 residuals, the model has 12")
+    notes = observation(result, issued=datetime.now(UTC))["note"]
+    assert f"Warning: {said}" in [note["text"] for note in notes]
+    within = work(small_model.clip, WOMAN, silent)
+    assert "no_interval" not in [w["code"] for w in within["warnings"]]
 
 
 def test_nobody_known_is_no_group(work: Work, small_model: SmallModel) -> None:

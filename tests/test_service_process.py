@@ -132,6 +132,7 @@ def test_everything_that_touches_a_simulated_model_says_so(
     with server.client(keys.measure) as client:
         models = client.get("/v1/models").json()
         assert [card["simulated"] for card in models["models"]] == [True]
+        assert [card["coverage"] for card in models["models"]] == [0.9]
         assert "SIMULATED" in models["notice"][0]
         created = upload(client, made.clips[1])
         state = finished(client, created["id"])

@@ -237,7 +237,10 @@ def test_a_full_queue_and_a_full_disk_are_said(
         ({"sex": "robot"}, "sex"),
         ({"age_years": "-1"}, "age_years"),
         ({"age_years": "nan"}, "age_years"),
+        ({"age_years": "1_0"}, "age_years"),
+        ({"altitude_m": "8000"}, "altitude_m"),
         ({"coverage": "1"}, "coverage"),
+        ({"coverage": "1e-9"}, "coverage"),
         ({"smoking": "like a chimney"}, "smoking"),
         ({"nonsense": "1"}, "nonsense"),
     ],
@@ -248,6 +251,7 @@ def test_a_field_that_makes_no_sense_is_named_and_nothing_stays(
     answer = ask(app, "POST", "/v1/estimates", files={"file": ("a.mp4", CLIP)}, data=fields)
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
     assert says in answer.json()["error"]["text"]
+    assert list(answer.json()["error"]["fields"]) == [says]
     assert list(app.state.services.files.folder.iterdir()) == []
 
 

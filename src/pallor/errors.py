@@ -136,6 +136,12 @@ class OutsideModelError(ClipError):
     code = "outside_model"
 
 
+class NoIntervalError(ClipError):
+    """The model has too few residuals for an interval of the coverage; the estimate stands."""
+
+    code = "no_interval"
+
+
 class PictureError(PallorError):
     """A frame sent for hints is no small JPEG or PNG image."""
 

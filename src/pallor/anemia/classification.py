@@ -94,7 +94,7 @@ def _possible_groups(person: Person) -> tuple[Group, ...] | Unknown:
     if age < YOUNGEST_YEARS:
         return Unknown(
             "younger_than_6_months",
-            "there is no cutoff for children under 6 months: leave them out",
+            "there is no cutoff under 6 months of age: check age_years",
         )
     for limit, name in CHILDREN:
         if age < limit:
@@ -151,8 +151,8 @@ def adjustment_g_l(altitude_m: float | None = None, smoking: str | None = None) 
         if not _LOWEST_M <= altitude < highest:
             return Unknown(
                 "altitude_outside_table",
-                f"the adjustment is known below {highest:g} m, not for {altitude:g} m: check"
-                " altitude_m, or leave these rows out",
+                f"the adjustment is known from {_LOWEST_M:g} to below {highest:g} m, not for "
+                f"{altitude:g} m: check altitude_m",
             )
         added = ALTITUDE_ADJUSTMENTS_G_L[max(0, math.floor(altitude / ALTITUDE_BAND_M))]
     if smoking is None or is_not_known(smoking):

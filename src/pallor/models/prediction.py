@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pallor.errors import ClipError, OutsideModelError, UsageError
+from pallor.errors import ClipError, NoIntervalError, OutsideModelError, UsageError
 from pallor.models.applicability import check_applicability
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ class Estimate:
     hemoglobin_g_dl
         Estimated hemoglobin concentration in g/dL; None when not usable.
     interval_low_g_dl, interval_high_g_dl
-        Bounds of the conformal prediction interval in g/dL.
+        Bounds of the conformal prediction interval in g/dL; None where the model has too few
+        residuals for the coverage, and a warning ``no_interval`` says so.
     coverage
         Share of people like those trained on whose true value lies in such an interval.
     model
@@ -231,6 +232,9 @@ def predict_recorded(
     report("measuring", 0.5)
     value = _estimate(model, features, sex, age_years)
     low, high = model.intervals.interval(value, coverage)
+    too_few = model.intervals.message(coverage)
+    if too_few is not None:
+        warnings = (*warnings, NoIntervalError(f"{recording.clip}: {too_few}"))
     estimate = Estimate(
         clip=recording.clip,
         usable=True,

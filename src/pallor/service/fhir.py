@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from pallor.anemia import Person, Unknown
-from pallor.errors import UsageError
+from pallor.errors import OutsideModelError, UsageError
+from pallor.service.coverage import judges
 from pallor.service.disclaimers import disclaimers
 from pallor.service.fhir_codes import (
     ABSENT_REASON,
@@ -35,12 +36,12 @@ from pallor.service.fhir_codes import (
     concept,
     g_dl,
     local,
-    nearest_tenth,
     quantity,
     tenth_above,
     tenth_below,
 )
 from pallor.service.fhir_ranges import interpretation, reference_ranges
+from pallor.service.shown_value import shown_g_dl
 
 __all__ = ["FHIR_JSON", "FhirOptions", "bundle", "observation"]
 
@@ -53,6 +54,7 @@ _CODE_STILL: Final = coding(
 _LABORATORY: Final = coding(LOINC, "718-7", "Hemoglobin [Mass/volume] in Blood")
 _REFERENCE: Final = re.compile(r"(https?://|urn:uuid:|urn:oid:).+|([A-Za-z]+/[A-Za-z0-9.\-]{1,64})")
 _DEVICE: Final = "device"
+_OUTSIDE: Final = OutsideModelError.code
 _LARGEST: Final = 1e6
 
 MAX_HEMOGLOBIN_G_DL: Final = 35.0
@@ -117,8 +119,8 @@ def observation(
     """
     choice = FhirOptions() if options is None else options
     simulated = bool(result.get("simulated"))
-    value = _hemoglobin(result)
     ranges = reference_ranges(Person() if person is None else person)
+    value = _shown(_hemoglobin(result), ranges)
     resource: dict[str, Any] = {
         "resourceType": "Observation",
         "meta": _meta(simulated),
@@ -145,7 +147,7 @@ def observation(
     if value is None:
         resource["dataAbsentReason"] = _absent(result)
     else:
-        resource["valueQuantity"] = g_dl(nearest_tenth(value))
+        resource["valueQuantity"] = g_dl(value)
         resource.update(_interpretation(result, ranges))
     if not isinstance(ranges, Unknown):
         resource["referenceRange"] = ranges
@@ -189,6 +191,13 @@ def _hemoglobin(result: Mapping[str, Any]) -> float | None:
     """Return the estimate; None where there is none, or none that blood can have."""
     value = _number(result.get("hemoglobin_g_dl")) if result.get("usable") else None
     return value if value is not None and 0 < value < MAX_HEMOGLOBIN_G_DL else None
+
+
+def _shown(value: float | None, ranges: list[Element] | Unknown) -> float | None:
+    if value is None:
+        return None
+    known = [] if isinstance(ranges, Unknown) else ranges
+    return float(shown_g_dl(value, [e["low"]["value"] for e in known if "low" in e]))
 
 
 def _instant(time: datetime) -> str:
@@ -268,7 +277,7 @@ def _subject(subject: str) -> Element:
 def _absent(result: Mapping[str, Any]) -> Element:
     reasons = _said(result, "reasons")
     codes = {code for code, _ in reasons}
-    if codes == {"outside_model"}:
+    if codes == {_OUTSIDE}:
         standard = coding(ABSENT_REASON, "unsupported", "Unsupported")
     else:
         standard = coding(ABSENT_REASON, "error", "Error")
@@ -288,6 +297,8 @@ def _interval(result: Mapping[str, Any]) -> tuple[float, float] | None:
 def _interpretation(result: Mapping[str, Any], ranges: list[Element] | Unknown) -> Element:
     interval = _interval(result)
     if interval is None or isinstance(ranges, Unknown):
+        return {}
+    if not judges(_number(result.get("coverage"))):
         return {}
     # By what is shown: a reader must not find a limit inside the interval and a flag beside it.
     flag = interpretation(*interval, ranges)
@@ -318,15 +329,7 @@ def _components(result: Mapping[str, Any], value: float | None) -> list[Element]
     components.append(
         {"code": local("abstained", "No estimate was given"), "valueBoolean": value is None}
     )
-    usable = bool(result.get("usable"))
-    components.append(
-        {
-            "code": local("quality", "Quality of the clip"),
-            "valueCodeableConcept": local("usable", "Usable")
-            if usable
-            else local("not-usable", "Not usable"),
-        }
-    )
+    components.append({"code": local("quality", "Quality of the clip"), **_quality(result)})
     for key, code, display, factor, unit, ucum in _MEASURES:
         measured = _number(result.get(key))
         if measured is not None:
@@ -337,6 +340,27 @@ def _components(result: Mapping[str, Any], value: float | None) -> list[Element]
                 }
             )
     return components
+
+
+def _quality(result: Mapping[str, Any]) -> Element:
+    """Say whether the clip served, which it may although there is no estimate."""
+    quality = result.get("quality")
+    if result.get("usable"):
+        usable = True
+    elif isinstance(quality, Mapping):
+        usable = bool(quality.get("usable"))
+    elif {code for code, _ in _said(result, "reasons")} == {_OUTSIDE}:
+        # A heart rate is given only of a clip that is good for it; its absence tells less.
+        if _number(result.get("heart_rate_bpm")) is None:
+            return {"dataAbsentReason": _not_there("unknown", "Unknown")}
+        usable = True
+    else:
+        usable = False
+    return {
+        "valueCodeableConcept": local("usable", "Usable")
+        if usable
+        else local("not-usable", "Not usable")
+    }
 
 
 _MEASURES: Final = (
@@ -378,7 +402,11 @@ def _notes(
     result: Mapping[str, Any], simulated: bool, ranges: list[Element] | Unknown
 ) -> list[str]:
     notes = [*disclaimers(simulated)]
-    notes += [f"Not usable: {text}" for _, text in _said(result, "reasons")]
+    notes += [
+        # Who lies outside the model may have recorded a good clip.
+        f"{'No estimate' if code == _OUTSIDE else 'Not usable'}: {text}"
+        for code, text in _said(result, "reasons")
+    ]
     notes += [f"Warning: {text}" for _, text in _said(result, "warnings")]
     if isinstance(ranges, Unknown):
         notes.append(f"No WHO reference range: {ranges.text}.")
@@ -392,9 +420,7 @@ def _narrative(
     if value is None:
         first = "No estimate of the hemoglobin."
     else:
-        first = (
-            f"Estimated hemoglobin (camera, not a laboratory value): {nearest_tenth(value)} g/dL"
-        )
+        first = f"Estimated hemoglobin (camera, not a laboratory value): {value} g/dL"
         interval = _interval(result)
         if interval is not None:
             first += f", interval {interval[0]} to {interval[1]} g/dL"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Final
+
+from pallor.service.shown_value import TENTH
 
 Element = dict[str, Any]
 """A part of a resource, as JSON has it."""
@@ -53,22 +55,14 @@ def g_dl(value: float) -> Element:
     return quantity(value, "g/dL", "g/dL")
 
 
-_TENTH: Final = Decimal("0.1")
-
-
-def nearest_tenth(value: float) -> float:
-    """Round to the tenth that the estimate deserves at most."""
-    return float(Decimal(repr(float(value))).quantize(_TENTH, ROUND_HALF_EVEN))
-
-
 def tenth_below(value: float) -> float:
     """Round down to a tenth; 12.3 stays 12.3 although its double lies beside it."""
-    return float(Decimal(repr(float(value))).quantize(_TENTH, ROUND_FLOOR))
+    return float(Decimal(repr(float(value))).quantize(TENTH, ROUND_FLOOR))
 
 
 def tenth_above(value: float) -> float:
     """Round up to a tenth; 12.3 stays 12.3 although its double lies beside it."""
-    return float(Decimal(repr(float(value))).quantize(_TENTH, ROUND_CEILING))
+    return float(Decimal(repr(float(value))).quantize(TENTH, ROUND_CEILING))
 
 
 def as_string(text: object, otherwise: str) -> str:

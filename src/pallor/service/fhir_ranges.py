@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 from pallor.anemia import Person, Severity, Unknown, adjustment_g_l, assumptions, group_of
@@ -13,8 +14,8 @@ from pallor.service.fhir_codes import (
     coding,
     concept,
     g_dl,
-    nearest_tenth,
 )
+from pallor.service.shown_value import HUNDREDTH
 
 _SOURCE: Final = "WHO 2024"
 
@@ -30,7 +31,7 @@ def reference_ranges(person: Person) -> list[Element] | Unknown:
     """Return the range without anemia, then mild, moderate and severe anemia.
 
     Both ends of a FHIR range are inclusive, those of the guideline's groups half-open: the upper
-    end is the last tenth below the next group, as the guideline prints them (110-119 g/L).
+    end is the last hundredth below the next group, the last value that is shown there.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def reference_ranges(person: Person) -> list[Element] | Unknown:
         if start is not None:
             limits["low"] = g_dl((start + added) / 10)
         if next_start_g_l is not None:
-            limits["high"] = g_dl(nearest_tenth((next_start_g_l + added - 1) / 10))
+            next_start_g_dl = Decimal(repr((next_start_g_l + added) / 10))
+            limits["high"] = g_dl(float(next_start_g_dl - HUNDREDTH))
         meaning = coding(LOCAL_CODES, f"who-2024-{severity}", words)
         codings = [meaning]
         if severity is Severity.NONE:

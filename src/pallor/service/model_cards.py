@@ -10,8 +10,8 @@ from typing import Any
 from pallor.errors import UsageError
 
 SHOWN = (
-    "id", "simulated", "modalities", "regressor", "input_kind", "pallor_version", "cohort",
-    "metrics", "notes",
+    "id", "simulated", "modalities", "regressor", "input_kind", "coverage", "pallor_version",
+    "cohort", "metrics", "notes",
 )  # fmt: skip
 """Of a model's metadata. Versions of libraries are for who attacks them."""
 

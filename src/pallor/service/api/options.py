@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pallor.errors import UsageError
+from pallor.cohort.table_columns import RANGES
+from pallor.service.coverage import LEAST, LEAST_TO_JUDGE
 from pallor.service.jobs.options import EstimateOptions
-from pallor.service.refusals import InvalidRequestError, NoModelError
+from pallor.service.refusals import NoModelError
 
 if TYPE_CHECKING:
     from pallor.service.model_cards import LoadedModels
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 FIELDS: dict[str, dict[str, Any]] = {
     "model": {"type": "string", "maxLength": 200, "description": "Id or name of a loaded model."},
     "sex": {"type": "string", "enum": ["female", "male"]},
-    "age_years": {"type": "number", "minimum": 0, "maximum": 130},
+    "age_years": {
+        "type": "number",
+        "minimum": RANGES["age_years"].low,
+        "maximum": RANGES["age_years"].high,
+    },
     "pregnancy": {
         "type": "string",
         "maxLength": 200,
@@ -23,8 +28,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "altitude_m": {
         "type": "number",
-        "minimum": -500,
-        "maximum": 9000,
+        "minimum": RANGES["altitude_m"].low,
+        "maximum": RANGES["altitude_m"].high,
         "description": "Of residence.",
     },
     "smoking": {
@@ -34,9 +39,11 @@ FIELDS: dict[str, dict[str, Any]] = {
     },
     "coverage": {
         "type": "number",
-        "exclusiveMinimum": 0,
+        "minimum": LEAST,
         "exclusiveMaximum": 1,
-        "description": "Of the interval; the model's own by default.",
+        "description": "Of the interval; the model's own by default. Below "
+        f"{LEAST_TO_JUDGE} the WHO groups of its ends are not told: no severity_at_low and "
+        "severity_at_high, in FHIR no interpretation.",
     },
 }
 """The fields for the OpenAPI description; they are checked by `EstimateOptions`."""
@@ -54,15 +61,12 @@ def read_options(fields: Mapping[str, str], models: LoadedModels) -> dict[str, A
 
     Raises
     ------
-    InvalidRequestError
+    InvalidFieldsError
         A field is unknown or its value makes no sense.
     NoModelError
         No model is loaded, or not the one that is asked for.
     """
-    try:
-        options = EstimateOptions.from_dict(fields)
-    except UsageError as error:
-        raise InvalidRequestError(error.text) from None
+    options = EstimateOptions.from_dict(fields)
     if models.default is None:
         raise NoModelError("no model is loaded: start the service with --model FILE")
     model = models.default if options.model is None else models.find(options.model)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pallor.anemia.classification import adjustment_g_l, assumptions, classify, group_of
 from pallor.anemia.person import Person, Unknown
+from pallor.service.coverage import LEAST_TO_JUDGE, judges
+
+_COVERAGE_TOO_LOW: Final = Unknown(
+    "coverage_too_low",
+    f"an interval of a coverage below {LEAST_TO_JUDGE:g} is too short to judge a person by its "
+    "ends: ask for more",
+)
 
 
 def anemia_of(
@@ -13,6 +20,7 @@ def anemia_of(
     hemoglobin_g_dl: float | None,
     interval_low_g_dl: float | None,
     interval_high_g_dl: float | None,
+    coverage: float | None,
 ) -> dict[str, Any]:
     """Say what the estimate and its interval mean for a person.
 
@@ -22,6 +30,8 @@ def anemia_of(
         As far as known.
     hemoglobin_g_dl, interval_low_g_dl, interval_high_g_dl
         The estimate and its interval in g/dL; None where there is none.
+    coverage
+        Of the interval. Below `LEAST_TO_JUDGE` nothing is said of its ends.
 
     Returns
     -------
@@ -42,6 +52,10 @@ def anemia_of(
         "unknown": None,
         "assumptions": list(assumptions(person)),
     }
+    ends = (interval_low_g_dl, interval_high_g_dl)
+    if ends != (None, None) and not judges(coverage):
+        ends = (None, None)
+        answer["unknown"] = _COVERAGE_TOO_LOW.as_dict()
     for unknown in (added, group):
         if isinstance(unknown, Unknown):
             answer["unknown"] = unknown.as_dict()
@@ -55,8 +69,8 @@ def anemia_of(
             }
     for key, value in (
         ("severity", hemoglobin_g_dl),
-        ("severity_at_low", interval_low_g_dl),
-        ("severity_at_high", interval_high_g_dl),
+        ("severity_at_low", ends[0]),
+        ("severity_at_high", ends[1]),
     ):
         severity = None if value is None else classify(value, person)
         answer[key] = None if isinstance(severity, Unknown | None) else str(severity)

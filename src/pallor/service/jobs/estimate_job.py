@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pallor.errors import WeightsError
+from pallor.errors import UsageError, WeightsError
 from pallor.service.errors import ModelUnknownError
 from pallor.service.jobs.anemia_group import anemia_of
 from pallor.service.jobs.model_card import model_card
@@ -15,6 +15,7 @@ from pallor.service.jobs.options import EstimateOptions
 from pallor.service.jobs.pulse_wave import pulse_wave
 from pallor.service.jobs.reading import FACELESS, clip_limits, warm_up_reader
 from pallor.service.jobs.work import SHOWN_NAME, Progress, Work, plain_result, without_path
+from pallor.service.refusals import InvalidFieldsError
 
 if TYPE_CHECKING:
     from pallor.models.model import Model
@@ -40,7 +41,7 @@ def prepare(settings: ServiceSettings) -> Work:
         _warm_up(model, settings.face_model)
 
     def work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
-        chosen = EstimateOptions.from_dict(options)
+        chosen = _options(options)
         model, file = choose_model(models, chosen.model)
         return estimate(
             path,
@@ -53,6 +54,14 @@ def prepare(settings: ServiceSettings) -> Work:
         )
 
     return work
+
+
+def _options(values: Mapping[str, Any]) -> EstimateOptions:
+    try:
+        return EstimateOptions.from_dict(values)
+    except InvalidFieldsError as error:
+        # Of a job that an older version took. There is no form any more to mark a field in.
+        raise UsageError(error.text) from None
 
 
 def _warm_up(model: Model, face_model: Path | None) -> None:
@@ -190,4 +199,5 @@ def _anemia(found: Estimate, options: EstimateOptions) -> dict[str, Any]:
         found.hemoglobin_g_dl,
         found.interval_low_g_dl,
         found.interval_high_g_dl,
+        found.coverage,
     )

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from pallor.anemia.person import Person
-from pallor.errors import UsageError
+from pallor.service.coverage import LEAST
+from pallor.service.refusals import FieldProblem
+from pallor.service.study.field_readers import (
+    FieldReader,
+    ProblemError,
+    read_number,
+    read_number_within,
+)
 
-MAX_TEXT = 200
+MAX_TEXT: Final = 200
+MAX_NAME: Final = 40
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class EstimateOptions:
     sex, age_years, pregnancy, altitude_m, smoking
         Of the person; see `pallor.anemia.person.Person`.
     coverage
-        Of the interval, between 0 and 1; the model's own by default.
+        Of the interval, from 0.5 to below 1; the model's own by default.
     """
 
     model: str | None = None
@@ -50,72 +57,75 @@ class EstimateOptions:
 
         Raises
         ------
-        UsageError
-            Names the option that is unknown, or has a value that it cannot have.
+        InvalidFieldsError
+            Names every option that is unknown, or has a value that it cannot have.
         """
-        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
-        if unknown:
-            known = ", ".join(cls.__dataclass_fields__)
-            raise UsageError(f"unknown option {_shown(unknown[0])}; known are {known}")
-        sex = _text("sex", values.get("sex"))
-        if sex not in (None, "female", "male"):
-            raise UsageError(f"sex is {_shown(sex)}; say female or male")
-        pregnancy, smoking = (_text(name, values.get(name)) for name in ("pregnancy", "smoking"))
-        _understood(pregnancy, smoking)
-        coverage = _number("coverage", values.get("coverage"), 0.0, 1.0)
-        if coverage in (0.0, 1.0):
-            raise UsageError("coverage lies between 0 and 1, such as 0.9")
-        return cls(
-            model=_text("model", values.get("model")),
-            sex=sex,
-            age_years=_number("age_years", values.get("age_years"), 0.0, 130.0),
-            pregnancy=pregnancy,
-            altitude_m=_number("altitude_m", values.get("altitude_m"), -500.0, 9000.0),
-            smoking=smoking,
-            coverage=coverage,
-        )
+        reader = FieldReader(values)
+        read = {name: reader.read(name, parse) for name, parse in _READERS.items()}
+        known = ", ".join(_READERS)
+        for name in sorted(set(values) - set(_READERS)):
+            text = f"unknown option {_shown(name)}; known are {known}"
+            reader.problems[name[:MAX_NAME]] = FieldProblem("unknown_field", text)
+        reader.finish()
+        return cls(**read)
 
 
-def _understood(pregnancy: str | None, smoking: str | None) -> None:
-    from pallor.anemia.person import (
-        Unknown,
-        is_not_known,
-        smoking_adjustment_g_l,
-        trimesters_of,
-    )
-
-    answers: list[object] = []
-    if pregnancy is not None and not is_not_known(pregnancy):
-        answers.append(trimesters_of(pregnancy))
-    if smoking is not None and not is_not_known(smoking):
-        answers.append(smoking_adjustment_g_l(smoking))
-    for answer in answers:
-        if isinstance(answer, Unknown):
-            raise UsageError(answer.text)
-
-
-def _text(name: str, value: object) -> str | None:
-    if value is None or value == "":
-        return None
+def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_TEXT or not value.isprintable():
-        raise UsageError(f"{name} is a text of at most {MAX_TEXT} printable characters")
+        raise ProblemError(
+            "characters", f"{name} is a text of at most {MAX_TEXT} printable characters"
+        )
     return value
 
 
-def _number(name: str, value: object, low: float, high: float) -> float | None:
-    if value is None or value == "":
-        return None
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
-        raise UsageError(f"{name} is a number from {low:g} to {high:g}")
-    try:
-        # A text of digits without end takes time that grows with its square.
-        number = math.nan if isinstance(value, str) and len(value) > MAX_TEXT else float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
-    if not low <= number <= high:
-        raise UsageError(f"{name} is a number from {low:g} to {high:g}")
-    return number
+def _sex(name: str, value: object) -> str:
+    word = _text(name, value)
+    if word not in ("female", "male"):
+        choices = "female, male"
+        text = f"{name} is {_shown(word)}; say female or male"
+        raise ProblemError("unknown_choice", text, choices=choices)
+    return word
+
+
+def _pregnancy(name: str, value: object) -> str:
+    from pallor.anemia.person import trimesters_of
+
+    return _understood(_text(name, value), trimesters_of)
+
+
+def _smoking(name: str, value: object) -> str:
+    from pallor.anemia.person import smoking_adjustment_g_l
+
+    return _understood(_text(name, value), smoking_adjustment_g_l)
+
+
+def _understood(word: str, meaning: Callable[[str], object]) -> str:
+    from pallor.anemia.person import Unknown, is_not_known
+
+    found = None if is_not_known(word) else meaning(word)
+    if isinstance(found, Unknown):
+        raise ProblemError("not_understood", found.text)
+    return word
+
+
+def _coverage(name: str, value: object) -> float:
+    share = read_number(name, value)
+    if not LEAST <= share < 1.0:
+        text = f"{name} lies from {LEAST:g} to below 1: give a share such as 0.9"
+        raise ProblemError("range", text, low=LEAST, high=1.0)
+    return share
 
 
 def _shown(text: str) -> str:
-    return repr(text[:40])
+    return repr(text[:MAX_NAME])
+
+
+_READERS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    "model": _text,
+    "sex": _sex,
+    "age_years": read_number_within,
+    "pregnancy": _pregnancy,
+    "altitude_m": read_number_within,
+    "smoking": _smoking,
+    "coverage": _coverage,
+}

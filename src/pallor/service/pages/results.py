@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pallor.anemia import Person, Unknown, assumptions, classify
+from pallor.errors import NoIntervalError
+from pallor.service.coverage import LEAST_TO_JUDGE, judges
 from pallor.service.pages.cards import card_view
 from pallor.service.pages.charts import ChartWords, interval_chart, pulse_chart
 from pallor.service.pages.language import Texts
 from pallor.service.pages.person_words import person_rows_of
 from pallor.service.pages.who_bands import SEVERITIES, bands_of, person_of
+from pallor.service.shown_value import shown_g_dl
 
 if TYPE_CHECKING:
     from markupsafe import Markup
+
+NO_INTERVAL: Final = NoIntervalError.code
 
 
 def result_view(job: Mapping[str, Any], t: Texts) -> dict[str, Any]:
@@ -93,11 +98,13 @@ def _measured(result: Mapping[str, Any], t: Texts) -> dict[str, Any]:
     ]
     words = ChartWords(t("chart.pulse"), t("chart.time"))
     card = result.get("model_card")
+    # That there is no interval is said where it would stand.
+    warnings = [w for w in result.get("warnings") or () if w["code"] != NO_INTERVAL]
     return {
         "heart_rate": None if rate is None else t.number(rate, 0),
         "pulse_svg": _safe(pulse_chart(wave["time_s"], wave["pulse"], words, t.number)),
         "quality": [row for row in rows if row[1]],
-        "warnings": advice(result.get("warnings") or (), t),
+        "warnings": advice(warnings, t),
         "card": None if card is None else card_view(card, t),
     }
 
@@ -113,28 +120,29 @@ def _share(value: float | None, t: Texts) -> str:
 def _estimate(result: Mapping[str, Any], person: Person, t: Texts) -> dict[str, Any]:
     value = float(result["hemoglobin_g_dl"])
     low, high = result.get("interval_low_g_dl"), result.get("interval_high_g_dl")
-    interval = _interval(low, high, result.get("coverage"), t)
     bands = bands_of(person)
     known = not isinstance(bands, Unknown)
+    limits = () if isinstance(bands, Unknown) else bands.bounds_g_dl
+    estimate, interval = _g_dl(value, limits, t), _interval(result, limits, t)
     svg = interval_chart(
         value,
         low,
         high,
-        () if isinstance(bands, Unknown) else bands.bounds_g_dl,
+        limits,
         [t(f"severity.{name}") for name in SEVERITIES] if known else (),
         ChartWords(
-            t("chart.interval", estimate=t.number(value), interval=interval), t("chart.hemoglobin")
+            t("chart.interval", estimate=estimate, interval=interval), t("chart.hemoglobin")
         ),
         t.number,
     )
     if isinstance(bands, Unknown):
         who = [t.first(f"unknown.{bands.code}", otherwise=bands.text)]
     else:
-        who = [_who(value, low, high, person, bands.group, t)]
+        who = [_who(result, person, bands.group, t)]
         if bands.adjustment_g_dl:
             who.append(t("result.adjusted", added=t.number(bands.adjustment_g_dl)))
     return {
-        "estimate": t.number(value),
+        "estimate": estimate,
         "interval": interval,
         "interval_svg": _safe(svg),
         "who": who,
@@ -142,23 +150,36 @@ def _estimate(result: Mapping[str, Any], person: Person, t: Texts) -> dict[str, 
     }
 
 
-def _interval(low: float | None, high: float | None, coverage: float | None, t: Texts) -> str:
+def _g_dl(value: float, limits_g_dl: Sequence[float], t: Texts) -> str:
+    shown = shown_g_dl(value, limits_g_dl)
+    return t.number(float(shown), -int(shown.as_tuple().exponent))
+
+
+def _interval(result: Mapping[str, Any], limits_g_dl: Sequence[float], t: Texts) -> str:
+    low, high = result.get("interval_low_g_dl"), result.get("interval_high_g_dl")
+    coverage = result.get("coverage")
     if low is None or high is None or coverage is None:
-        return t("result.no_interval")
+        return t("advice.no_interval")
     return t(
-        "result.interval", coverage=t.percent(coverage), low=t.number(low), high=t.number(high)
+        "result.interval",
+        coverage=t.percent(coverage),
+        low=_g_dl(low, limits_g_dl, t),
+        high=_g_dl(high, limits_g_dl, t),
     )
 
 
-def _who(
-    value: float, low: float | None, high: float | None, person: Person, group: str, t: Texts
-) -> str:
+def _who(result: Mapping[str, Any], person: Person, group: str, t: Texts) -> str:
     """Say where the estimate lies and how far its interval reaches, in the WHO's words."""
-    at = t(f"severity.{classify(value, person)}")
-    ends = [t(f"severity.{classify(end, person)}") for end in (low, high) if end is not None]
+    at, *ends = (
+        t(f"severity.{classify(result[name], person)}")
+        for name in ("hemoglobin_g_dl", "interval_low_g_dl", "interval_high_g_dl")
+        if result.get(name) is not None
+    )
     values = {"group": t(f"group.{group}"), "severity": at}
     if len(ends) < 2:
         return t("result.who_open", **values)
+    if not judges(result.get("coverage")):
+        return t("result.who_low_coverage", **values, least=t.percent(LEAST_TO_JUDGE))
     if ends[0] == ends[1]:
         return t("result.who_same", **values)
     return t("result.who_reaches", **values, low=ends[0], high=ends[1])
