@@ -268,6 +268,31 @@ def test_consent_decides(site: Site, clips: list[Path]) -> None:
             client.delete(f"/v1/participants/{code}")
 
 
+def test_a_value_of_another_type_is_none(site: Site) -> None:
+    # Each key has a rate limit of its own: that of the other tests is spared.
+    with site.client("admin") as client:
+        known = consent_of(client)
+        person = "/v1/participants/T1"
+        assert enter(client, "T1", "s", consent=known, age_years=31)["age_years"] == 31.0
+        value = {"unit": "g/dL", "method": "venous_cbc"}
+        another = {"code": "T2", "consent": {**known, "takes_part": 1}}
+        number, truth = "not_a_number", "unknown_choice"
+        for method, path, body, field, code in (
+            ("PATCH", person, {"age_years": True}, "age_years", number),
+            ("PATCH", person, {"altitude_m": "5"}, "altitude_m", number),
+            ("POST", f"{person}/consents", {**known, "takes_part": "yes"}, "takes_part", truth),
+            ("POST", f"{person}/consents", {**known, "keeps_video": 1}, "keeps_video", truth),
+            ("POST", f"{person}/sessions/s/hemoglobin", {**value, "value": "12"}, "value", number),
+            ("POST", "/v1/participants", another, "consent.takes_part", truth),
+        ):
+            refused = client.request(method, path, json=body)
+            assert refused.status_code == 422, refused.text
+            ((name, problem),) = refused.json()["error"]["fields"].items()
+            assert (name, problem["code"]) == (field, code)
+            assert problem["text"].startswith(f"{field}: ")
+        client.delete(person)
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
