@@ -26,6 +26,7 @@ from pallor.service.study.fields import (
 KNOWN_CODES = {
     "required", "characters", "too_long", "range", "not_a_number", "unknown_choice", "taken",
     "future", "not_a_date", "not_understood", "contradiction", "agree",
+    "check_unit",
 }  # fmt: skip
 HB = {"value": 13.1, "unit": "g/dL", "method": "venous_cbc"}
 
@@ -179,6 +180,7 @@ def test_lines_that_a_spreadsheet_would_run_are_refused(text: str) -> None:
     [
         (3, "g/dL", 3.0), ("25", "g/dL", 25.0), ("13,1", "g/dL", 13.1), (30, "g/L", 3.0),
         (250, "g/L", 25.0), ("131", "g/L", 13.1), (8.4, "mmol/L", 8.4 / 0.6206),
+        (12.4, "mmol/L", 12.4 / 0.6206), (20.6, "g/dL", 20.6), (206, "g/L", 20.6),
     ],
 )  # fmt: skip
 def test_blood_values(value: object, unit: str, g_dl: float) -> None:
@@ -191,6 +193,7 @@ def test_blood_values(value: object, unit: str, g_dl: float) -> None:
     [
         (2.99, "g/dL", "mmol/L"), (25.1, "g/dL", ""), (131, "g/dL", "g/L"), (13.1, "g/L", "g/dL"),
         (131, "mmol/L", "g/L"), (8.1, "g/L", "mmol/L"), (0, "g/dL", ""), (-13, "g/dL", ""),
+        (15.6, "mmol/L", "g/dL"), (1.8, "mmol/L", ""),
         (1e300, "g/L", ""),
     ],
 )  # fmt: skip
@@ -200,6 +203,22 @@ def test_blood_values_in_another_unit(value: float, unit: str, looks_like: str) 
     problem = caught.value.problems["value"]
     assert problem.code == "range" and problem.values["looks_like"] == looks_like
     assert problem.values["unit"] == unit and (not looks_like or looks_like in problem.text)
+
+
+@pytest.mark.parametrize("value", [12.42, 12.8, "13,5", 15.5])
+def test_what_hardly_anybody_has_in_mmol_l_is_entered_in_g_dl(value: object) -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        HemoglobinFields.from_dict({**HB, "value": value, "unit": "mmol/L"})
+    problem = caught.value.problems["value"]
+    assert problem.code == "check_unit"
+    assert dict(problem.values) == {
+        "high": 12.41, "unit": "mmol/L", "g_dl": 20.0, "looks_like": "g/dL",
+    }  # fmt: skip
+    assert "check the unit" in problem.text and "truly so high in g/dL" in problem.text
+    # No range says otherwise.
+    with pytest.raises(InvalidFieldsError) as caught:
+        HemoglobinFields.from_dict({**HB, "value": 131, "unit": "mmol/L"})
+    assert caught.value.problems["value"].values["high"] == 12.41
 
 
 def test_a_blood_value_needs_its_unit_and_method() -> None:

@@ -269,6 +269,13 @@ def test_a_value_in_the_wrong_unit_is_told_which_it_looks_like(nurse, study):
     assert TR("study.problem.measured_on_range", low="01.01.1900") in answer.text
     answer = nurse.post(f"{SESSION}/blood", value="9000", unit="g/dL", method="venous_cbc")
     assert EN("study.problem.range", low=3, high=25) in answer.text
+    for language, t, high in (("en", EN, "12.41"), ("tr", TR, "12,41")):
+        answer = nurse.post(
+            f"{SESSION}/blood", language, value="12.8", unit="mmol/L", method="venous_cbc"
+        )
+        assert answer.status_code == 422
+        words = t("study.problem.check_unit", high=high, unit="mmol/L", g_dl=20, looks_like="g/dL")
+        assert words in answer.text
 
 
 def test_a_blood_value_is_changed_and_deleted(nurse, study):

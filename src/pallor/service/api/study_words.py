@@ -83,7 +83,7 @@ class SessionBody(SessionChange):
 class HemoglobinBody(_Body):
     """A reference value."""
 
-    value: float = Field(description="3 to 25 g/dL, or the same in another unit.")
+    value: float = Field(description="3 to 25 g/dL, or the same in g/L; in mmol/L at most 12.4.")
     unit: str = Field(json_schema_extra=_one_of(HEMOGLOBIN_UNITS, optional=False))
     method: str = Field(json_schema_extra=_one_of(HEMOGLOBIN_METHODS, optional=False))
     measured_on: str | None = Field(default=None, description="Such as 2025-03-31.")

@@ -2,7 +2,8 @@
 
 Texts of forms and values of JSON are read alike; names that are not listed are not looked at.
 A problem's ``values`` are ``low``, ``high`` and ``unit`` (``range``), ``most`` (``too_long``),
-``choices`` (``unknown_choice``) and ``unit`` and ``looks_like`` (``range`` of a blood value).
+``choices`` (``unknown_choice``), ``unit`` and ``looks_like`` (``range`` of a blood value), and
+``high``, ``unit``, ``g_dl`` and ``looks_like`` (``check_unit``).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ HEMOGLOBIN_UNITS: Final = ("g/dL", "g/L", "mmol/L")
 HEMOGLOBIN_METHODS: Final = ("venous_cbc", "capillary_poc", "spco_oximeter", "simulated")
 """The words of ``reference_method`` in a cohort table; what looks through the skin is marked as
 such in every evaluation."""
+_MMOL_L_UP_TO_G_DL: Final = 20.0
+"""Hardly anybody has more, and 12.5 to 15.5, which is more in mmol/L, is what most have in g/dL."""
 
 
 @dataclass(frozen=True)
@@ -286,12 +289,15 @@ def _plausible_g_dl(value: float, unit: str) -> float:
 
     units = {known.text: known for known in UNITS.values()}
     g_dl = units[unit].to_g_dl(value)
+    highest_g_dl = _MMOL_L_UP_TO_G_DL if unit == "mmol/L" else PLAUSIBLE_G_DL[1]
     if is_plausible(g_dl):
+        if g_dl > highest_g_dl:
+            raise _looks_like_g_dl(unit, highest_g_dl * units[unit].per_g_dl, highest_g_dl)
         return g_dl
     # g/dL and mmol/L overlap; where both fit, the more central one in g/dL is the likelier.
     fitting = [known for known in units.values() if is_plausible(known.to_g_dl(value))]
     likely = min(fitting, key=lambda known: abs(known.to_g_dl(value) - 13.5), default=None)
-    low, high = (limit * units[unit].per_g_dl for limit in PLAUSIBLE_G_DL)
+    low, high = (limit * units[unit].per_g_dl for limit in (PLAUSIBLE_G_DL[0], highest_g_dl))
     advice = "check the value" if likely is None else f"it looks like {likely.text}"
     raise ProblemError(
         "range",
@@ -300,6 +306,18 @@ def _plausible_g_dl(value: float, unit: str) -> float:
         high=round(high, 2),
         unit=unit,
         looks_like="" if likely is None else likely.text,
+    )
+
+
+def _looks_like_g_dl(unit: str, high: float, high_g_dl: float) -> ProblemError:
+    return ProblemError(
+        "check_unit",
+        f"value: more than {high:.4g} {unit} is more than {high_g_dl:g} g/dL, and looks like g/dL: "
+        "check the unit; enter a value that is truly so high in g/dL",
+        high=round(high, 2),
+        unit=unit,
+        g_dl=high_g_dl,
+        looks_like="g/dL",
     )
 
 
