@@ -25,15 +25,20 @@ from pallor.service.study.fields import (
 
 KNOWN_CODES = {
     "required", "characters", "too_long", "range", "not_a_number", "unknown_choice", "taken",
-    "future", "not_a_date", "not_understood", "contradiction", "agree",
+    "future", "not_a_date", "not_understood", "contradiction", "agree", "unknown_version",
     "check_unit",
 }  # fmt: skip
 HB = {"value": 13.1, "unit": "g/dL", "method": "venous_cbc"}
+TEXTS = {"a": ("en",), "b": ("en", "en-GB")}
+
+
+def consent(values: Any) -> ConsentFields:
+    return ConsentFields.from_dict(values, lambda version: TEXTS.get(version, ()))
 
 
 def problems(kind: Any, values: Any, **more: Any) -> dict[str, str]:
     with pytest.raises(InvalidFieldsError) as caught:
-        kind.from_dict(values, **more)
+        consent(values) if kind is ConsentFields else kind.from_dict(values, **more)
     for name, problem in caught.value.problems.items():
         assert name in problem.text or problem.code in {"contradiction"}, problem
         assert "\n" not in problem.text and json.dumps(dict(problem.values))
@@ -232,8 +237,30 @@ def test_a_blood_value_needs_its_unit_and_method() -> None:
 
 @pytest.mark.parametrize("word", [True, "yes", "on", "true", "TRUE", "1"])
 def test_a_consent(word: object) -> None:
-    found = ConsentFields.from_dict({"version": "a1", "takes_part": word, "keeps_video": word})
-    assert found == ConsentFields("a1", "und", True)
+    found = consent({"version": "a", "takes_part": word, "keeps_video": word})
+    assert found == ConsentFields("a", "en", True)
+
+
+def test_a_consent_is_to_a_text_that_there_is() -> None:
+    agrees = {"takes_part": True}
+    for version in ("VERSION", "x", "A", "a1"):
+        for more in ({}, {"language": "en"}):
+            assert problems(ConsentFields, {**agrees, **more, "version": version}) == {
+                "version": "unknown_version"
+            }
+    with pytest.raises(InvalidFieldsError, match="GET /v1/study/consent"):
+        consent({**agrees, "version": "x"})
+    # What else is wrong is told at once.
+    assert problems(ConsentFields, {"version": "x"}) == {
+        "version": "unknown_version", "takes_part": "agree",
+    }  # fmt: skip
+    for language in ("tr", "EN", "und", 1, ["en"]):
+        assert problems(ConsentFields, {**agrees, "version": "a", "language": language}) == {
+            "language": "unknown_choice"
+        }
+    # The same words in two languages.
+    assert problems(ConsentFields, {**agrees, "version": "b"}) == {"language": "required"}
+    assert consent({**agrees, "version": "b", "language": "en-GB"}).language == "en-GB"
 
 
 def test_nobody_takes_part_without_saying_so() -> None:
@@ -242,9 +269,10 @@ def test_nobody_takes_part_without_saying_so() -> None:
             "takes_part": "agree"
         }
     odd = {"takes_part": "maybe", "keeps_video": 1, "language": "../x"}
-    assert problems(ConsentFields, odd) == {
-        "version": "required", "takes_part": "unknown_choice", "keeps_video": "unknown_choice",
-        "language": "unknown_choice",
+    wrong = {"takes_part": "unknown_choice", "keeps_video": "unknown_choice"}
+    assert problems(ConsentFields, odd) == {"version": "required", **wrong}
+    assert problems(ConsentFields, {"version": "a", **odd}) == {
+        "language": "unknown_choice", **wrong,
     }  # fmt: skip
 
 
@@ -288,7 +316,8 @@ def test_nothing_that_is_entered_is_a_traceback(
     kind: Any, usual: dict[str, Any], odd: dict[str, Any]
 ) -> None:
     try:
-        fields = kind.from_dict({**usual, **odd})
+        values = {**usual, **odd}
+        fields = consent(values) if kind is ConsentFields else kind.from_dict(values)
     except InvalidFieldsError as error:
         assert error.problems and {p.code for p in error.problems.values()} <= KNOWN_CODES
         # What is wrong is said without repeating it.

@@ -268,6 +268,31 @@ def test_consent_decides(site: Site, clips: list[Path]) -> None:
             client.delete(f"/v1/participants/{code}")
 
 
+def test_nobody_agrees_to_a_text_that_does_not_exist(site: Site) -> None:
+    # Each key has a rate limit of its own: that of the other tests is spared.
+    with site.client("admin") as client:
+        known = consent_of(client)
+        person = {"code": "C3", "consent": {**known, "language": None}}
+        entered = client.post("/v1/participants", json=person)
+        assert entered.json()["consent"]["language"] == "en"
+        for wrong, field, code in (
+            ({"version": "VERSION"}, "version", "unknown_version"),
+            ({"version": "x", "language": None}, "version", "unknown_version"),
+            ({"language": "tr"}, "language", "unknown_choice"),
+        ):
+            made_up = {**known, **wrong}
+            for path, body in (
+                ("", {"code": "C4", "consent": made_up}),
+                ("/C3/consents", made_up),
+            ):
+                refused = client.post(f"/v1/participants{path}", json=body)
+                assert refused.status_code == 422, refused.text
+                ((name, problem),) = refused.json()["error"]["fields"].items()
+                assert (name, problem["code"]) == (field, code)
+                assert name != "version" or "GET /v1/study/consent" in problem["text"]
+        client.delete("/v1/participants/C3")
+
+
 def test_a_value_of_another_type_is_none(site: Site) -> None:
     with site.client("admin") as client:
         known = consent_of(client)

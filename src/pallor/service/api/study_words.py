@@ -36,8 +36,13 @@ class _Words(BaseModel):
 class ConsentBody(_Body):
     """What a participant agreed to."""
 
-    version: str = Field(description="Of the text that was shown: GET /v1/study/consent.")
-    language: str | None = Field(default=None, description="It was shown in, such as en.")
+    version: str = Field(
+        description="Of the text that was shown: GET /v1/study/consent, or an earlier one that "
+        "participants of the study agreed to."
+    )
+    language: str | None = Field(
+        default=None, description="It was shown in, such as en; that of the text by default."
+    )
     takes_part: bool = Field(description="Without it nobody takes part.")
     keeps_video: bool = Field(default=False, description="Whether clips may be kept.")
 

@@ -8,7 +8,7 @@ A problem's ``values`` are ``low``, ``high`` and ``unit`` (``range``), ``most`` 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial as with_arguments
 from typing import Any, Final
@@ -191,8 +191,18 @@ class ConsentFields:
     keeps_video: bool
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConsentFields:
+    def from_dict(
+        cls, values: Mapping[str, Any], languages_of: Callable[[str], tuple[str, ...]]
+    ) -> ConsentFields:
         """Check what was entered; ``takes_part`` must be true.
+
+        Parameters
+        ----------
+        values
+            Name to text or value. Without ``language`` it is that of the text.
+        languages_of
+            Version of a text to the languages that it is there in; none where there is no such
+            text. The version is all that tells later what a person agreed to.
 
         Raises
         ------
@@ -201,8 +211,18 @@ class ConsentFields:
         """
         reader = FieldReader(values)
         version = reader.read("version", read_code, required=True) or ""
-        # "und" is ISO 639 for a language that is not known.
-        language = reader.read("language", _read_language) or "und"
+        languages = languages_of(version) if version else ()
+        language = ""
+        if languages:
+            known = with_arguments(read_choice, choices=languages)
+            given = reader.read("language", known, required=len(languages) > 1)
+            language = given or languages[0]
+        elif version:
+            reader.problems["version"] = ProblemError(
+                "unknown_version",
+                "version: there is no such consent text: GET /v1/study/consent gives those that "
+                "there are",
+            ).problem
         keeps_video = reader.read("keeps_video", read_truth) or False
         takes_part = reader.read("takes_part", read_truth)
         if not takes_part and "takes_part" not in reader.problems:
@@ -319,11 +339,3 @@ def _looks_like_g_dl(unit: str, high: float, high_g_dl: float) -> ProblemError:
         g_dl=high_g_dl,
         looks_like="g/dL",
     )
-
-
-def _read_language(name: str, value: object) -> str:
-    import re
-
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?", value):
-        raise ProblemError("unknown_choice", f"{name} is a code such as en or tr", choices="en, tr")
-    return value
