@@ -11,10 +11,15 @@ import pytest
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
 from pallor.service.study import clips, participants, sessions
+from pallor.service.study.consent import ConsentTexts
 from pallor.service.study.records import Participant, StudyClip
 from pallor.service.study.study import Study
 
-AGREES = {"version": "v1", "language": "en", "keeps_video": True, "takes_part": True}
+TEXTS = ConsentTexts.read()
+AGREES = {
+    "version": TEXTS.texts["en"].version, "language": "en", "keeps_video": True,
+    "takes_part": True,
+}  # fmt: skip
 
 
 class Clock:

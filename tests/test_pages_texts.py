@@ -21,6 +21,7 @@ from pallor.service.refusals import FieldProblem
 from pallor.service.study.fields import (
     HEMOGLOBIN_METHODS,
     ClipFields,
+    ConsentFields,
     HemoglobinFields,
     ParticipantFields,
     SessionFields,
@@ -150,9 +151,10 @@ def test_everything_that_is_saved_has_a_text():
 
 
 def test_every_field_that_can_be_wrong_has_a_label():
-    kinds = (ParticipantFields, SessionFields, HemoglobinFields, ClipFields)
+    kinds = (ParticipantFields, SessionFields, HemoglobinFields, ConsentFields, ClipFields)
     names = {f.name for kind in kinds for f in dataclasses.fields(kind)}
-    assert names - set(LABELS) == {"given", "hemoglobin_g_dl", "simulated"}
+    # The language of a consent comes with its text: nobody enters it.
+    assert names - set(LABELS) == {"given", "hemoglobin_g_dl", "simulated", "language"}
 
 
 @pytest.mark.parametrize("language", languages())

@@ -25,14 +25,20 @@ from pallor.service.study.fields import (
 
 KNOWN_CODES = {
     "required", "characters", "too_long", "range", "not_a_number", "unknown_choice", "taken",
-    "future", "not_a_date", "not_understood", "contradiction", "agree",
+    "future", "not_a_date", "not_understood", "contradiction", "agree", "unknown_version",
+    "check_unit",
 }  # fmt: skip
 HB = {"value": 13.1, "unit": "g/dL", "method": "venous_cbc"}
+TEXTS = {"a": ("en",), "b": ("en", "en-GB")}
+
+
+def consent(values: Any) -> ConsentFields:
+    return ConsentFields.from_dict(values, lambda version: TEXTS.get(version, ()))
 
 
 def problems(kind: Any, values: Any, **more: Any) -> dict[str, str]:
     with pytest.raises(InvalidFieldsError) as caught:
-        kind.from_dict(values, **more)
+        consent(values) if kind is ConsentFields else kind.from_dict(values, **more)
     for name, problem in caught.value.problems.items():
         assert name in problem.text or problem.code in {"contradiction"}, problem
         assert "\n" not in problem.text and json.dumps(dict(problem.values))
@@ -180,6 +186,7 @@ def test_lines_that_a_spreadsheet_would_run_are_refused(text: str) -> None:
     [
         (3, "g/dL", 3.0), ("25", "g/dL", 25.0), ("13,1", "g/dL", 13.1), (30, "g/L", 3.0),
         (250, "g/L", 25.0), ("131", "g/L", 13.1), (8.4, "mmol/L", 8.4 / 0.6206),
+        (12.4, "mmol/L", 12.4 / 0.6206), (20.6, "g/dL", 20.6), (206, "g/L", 20.6),
     ],
 )  # fmt: skip
 def test_blood_values(value: object, unit: str, g_dl: float) -> None:
@@ -192,6 +199,7 @@ def test_blood_values(value: object, unit: str, g_dl: float) -> None:
     [
         (2.99, "g/dL", "mmol/L"), (25.1, "g/dL", ""), (131, "g/dL", "g/L"), (13.1, "g/L", "g/dL"),
         (131, "mmol/L", "g/L"), (8.1, "g/L", "mmol/L"), (0, "g/dL", ""), (-13, "g/dL", ""),
+        (15.6, "mmol/L", "g/dL"), (1.8, "mmol/L", ""),
         (1e300, "g/L", ""),
     ],
 )  # fmt: skip
@@ -201,6 +209,22 @@ def test_blood_values_in_another_unit(value: float, unit: str, looks_like: str) 
     problem = caught.value.problems["value"]
     assert problem.code == "range" and problem.values["looks_like"] == looks_like
     assert problem.values["unit"] == unit and (not looks_like or looks_like in problem.text)
+
+
+@pytest.mark.parametrize("value", [12.42, 12.8, "13,5", 15.5])
+def test_what_hardly_anybody_has_in_mmol_l_is_entered_in_g_dl(value: object) -> None:
+    with pytest.raises(InvalidFieldsError) as caught:
+        HemoglobinFields.from_dict({**HB, "value": value, "unit": "mmol/L"})
+    problem = caught.value.problems["value"]
+    assert problem.code == "check_unit"
+    assert dict(problem.values) == {
+        "high": 12.41, "unit": "mmol/L", "g_dl": 20.0, "looks_like": "g/dL",
+    }  # fmt: skip
+    assert "check the unit" in problem.text and "truly so high in g/dL" in problem.text
+    # No range says otherwise.
+    with pytest.raises(InvalidFieldsError) as caught:
+        HemoglobinFields.from_dict({**HB, "value": 131, "unit": "mmol/L"})
+    assert caught.value.problems["value"].values["high"] == 12.41
 
 
 def test_a_blood_value_needs_its_unit_and_method() -> None:
@@ -214,8 +238,30 @@ def test_a_blood_value_needs_its_unit_and_method() -> None:
 
 @pytest.mark.parametrize("word", [True, "yes", "on", "true", "TRUE", "1"])
 def test_a_consent(word: object) -> None:
-    found = ConsentFields.from_dict({"version": "a1", "takes_part": word, "keeps_video": word})
-    assert found == ConsentFields("a1", "und", True)
+    found = consent({"version": "a", "takes_part": word, "keeps_video": word})
+    assert found == ConsentFields("a", "en", True)
+
+
+def test_a_consent_is_to_a_text_that_there_is() -> None:
+    agrees = {"takes_part": True}
+    for version in ("VERSION", "x", "A", "a1"):
+        for more in ({}, {"language": "en"}):
+            assert problems(ConsentFields, {**agrees, **more, "version": version}) == {
+                "version": "unknown_version"
+            }
+    with pytest.raises(InvalidFieldsError, match="GET /v1/study/consent"):
+        consent({**agrees, "version": "x"})
+    # What else is wrong is told at once.
+    assert problems(ConsentFields, {"version": "x"}) == {
+        "version": "unknown_version", "takes_part": "agree",
+    }  # fmt: skip
+    for language in ("tr", "EN", "und", 1, ["en"]):
+        assert problems(ConsentFields, {**agrees, "version": "a", "language": language}) == {
+            "language": "unknown_choice"
+        }
+    # The same words in two languages.
+    assert problems(ConsentFields, {**agrees, "version": "b"}) == {"language": "required"}
+    assert consent({**agrees, "version": "b", "language": "en-GB"}).language == "en-GB"
 
 
 def test_nobody_takes_part_without_saying_so() -> None:
@@ -224,9 +270,10 @@ def test_nobody_takes_part_without_saying_so() -> None:
             "takes_part": "agree"
         }
     odd = {"takes_part": "maybe", "keeps_video": 1, "language": "../x"}
-    assert problems(ConsentFields, odd) == {
-        "version": "required", "takes_part": "unknown_choice", "keeps_video": "unknown_choice",
-        "language": "unknown_choice",
+    wrong = {"takes_part": "unknown_choice", "keeps_video": "unknown_choice"}
+    assert problems(ConsentFields, odd) == {"version": "required", **wrong}
+    assert problems(ConsentFields, {"version": "a", **odd}) == {
+        "language": "unknown_choice", **wrong,
     }  # fmt: skip
 
 
@@ -270,7 +317,8 @@ def test_nothing_that_is_entered_is_a_traceback(
     kind: Any, usual: dict[str, Any], odd: dict[str, Any]
 ) -> None:
     try:
-        fields = kind.from_dict({**usual, **odd})
+        values = {**usual, **odd}
+        fields = consent(values) if kind is ConsentFields else kind.from_dict(values)
     except InvalidFieldsError as error:
         assert error.problems and {p.code for p in error.problems.values()} <= KNOWN_CODES
         # What is wrong is said without repeating it.

@@ -170,9 +170,10 @@ def test_the_language_that_was_chosen_stays_after_a_form(nurse):
 @pytest.mark.parametrize("language", languages())
 def test_problems_stand_beside_their_fields_and_values_are_kept(nurse, language):
     t = texts(language)
+    text = consented(nurse)
     sent = {
         "code": "P 7", "age_years": "340", "altitude_m": "high", "note": "a <b> & c",
-        "smoking": "no",
+        "smoking": "no", "version": text["version"], "language": text["language"],
     }  # fmt: skip
     answer = nurse.post("/study/new", language, **sent)
     assert answer.status_code == 422
@@ -204,6 +205,66 @@ def test_a_code_that_is_taken(nurse, study):
     answer = nurse.post("/study/new", code="k-001", **consented(nurse))
     assert answer.status_code == 422
     assert EN("study.problem.taken") in answer.text
+    assert ticked(answer.text) == ["takes_part", "keeps_video"]
+
+
+def ticked(page):
+    return [
+        re.search(r'name="(\w+)"', box)[1]
+        for box in re.findall(r'<input[^>]*type="checkbox"[^>]*>', page) if " checked" in box
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("language", languages())
+def test_a_text_that_changed_while_the_form_was_open_is_read_again(tmp_path, language):
+    t = texts(language)
+    data, old, new = tmp_path / "data", tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / f"{language}.txt").write_text(f"The {folder.name} text.", encoding="utf-8")
+
+    def started(texts_of_study):
+        app = create_app(ServiceSettings(data=data, consent=texts_of_study), Rates(general=LOOSE))
+        client = TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False)
+        client.headers["Accept-Language"] = language
+        return app.state.services, client
+
+    services, client = started(old)
+    # Somebody agreed to the old text, so that a form on paper would still be taken.
+    sent = {"takes_part": "yes", "keeps_video": "yes", "language": language}
+    sent["version"] = first_value(client.get("/study/new").text, "version")
+    assert client.post("/study/new", data={"code": "K-001", **sent}).status_code == 303
+    services.store.close()
+    services, client = started(new)
+    for path, more in (
+        ("/study/new", {"code": "P7", "note": "calm"}),
+        ("/study/new", {"code": "P 7", "note": "calm"}),
+        (f"{PERSON}/consent", {}),
+    ):
+        answer = client.post(path, data={**sent, **more})
+        assert answer.status_code == 422
+        page = answer.text
+        assert f'id="version-problem">{t("study.problem.unknown_version")}</p>' in page
+        assert re.search(r'<div class="consent" id="version"[^>]*aria-describedby', page)
+        assert '<a href="#version">' in page
+        assert "The new text." in page
+        assert "The old text." not in page
+        assert first_value(page, "version") != sent["version"]
+        assert ticked(page) == []
+        if more:
+            assert first_value(page, "code") == more["code"]
+            assert "calm</textarea>" in page
+    assert client.get("/study/participants/P7").status_code == 404
+    sent["version"] = first_value(page, "version")
+    assert client.post("/study/new", data={"code": "P7", **sent}).status_code == 303
+    assert participants.get(services.study, "P7", WHO).consent.version == sent["version"]
+    services.store.close()
+
+
+def test_ticks_are_not_kept_for_a_text_in_another_language(nurse):
+    answer = nurse.post("/study/new", "tr", code="P 7", **consented(nurse))
+    assert answer.status_code == 422
+    assert ticked(answer.text) == []
 
 
 def test_details_are_changed_and_an_emptied_field_is_not_known(nurse, study):
@@ -271,6 +332,13 @@ def test_a_value_in_the_wrong_unit_is_told_which_it_looks_like(nurse, study):
     assert TR("study.problem.measured_on_range", low="01.01.1900") in answer.text
     answer = nurse.post(f"{SESSION}/blood", value="9000", unit="g/dL", method="venous_cbc")
     assert EN("study.problem.range", low=3, high=25) in answer.text
+    for language, t, high in (("en", EN, "12.41"), ("tr", TR, "12,41")):
+        answer = nurse.post(
+            f"{SESSION}/blood", language, value="12.8", unit="mmol/L", method="venous_cbc"
+        )
+        assert answer.status_code == 422
+        words = t("study.problem.check_unit", high=high, unit="mmol/L", g_dl=20, looks_like="g/dL")
+        assert words in answer.text
 
 
 def test_a_blood_value_is_changed_and_deleted(nurse, study):

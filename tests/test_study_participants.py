@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,20 @@ from pallor.service.refusals import ConflictError, InvalidFieldsError, UnknownEr
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import open_store
 from pallor.service.study import clips, hemoglobin, participants, sessions
+from pallor.service.study.consent import ConsentTexts
 from pallor.service.study.study import Study
 from service_databases import postgres, settings, store
-from study_cases import AGREES, count_rows, files_of, person, study, upload, visited, with_clip
+from study_cases import (
+    AGREES,
+    TEXTS,
+    count_rows,
+    files_of,
+    person,
+    study,
+    upload,
+    visited,
+    with_clip,
+)
 
 __all__ = ["postgres", "settings", "store", "study"]
 
@@ -230,15 +242,16 @@ def test_the_list_tells_what_is_missing(study: Study) -> None:
 def test_the_latest_consent_holds(study: Study) -> None:
     visited(study, "a")
     clip = with_clip(study, "a")
-    less = {**AGREES, "keeps_video": "", "version": "v2"}
+    turkish = TEXTS.texts["tr"].version
+    less = {**AGREES, "keeps_video": "", "version": turkish, "language": "tr"}
     with pytest.raises(ConflictError, match="delete them"):
         participants.consent(study, "a", less, "x")
     clips.delete(study, "a", "1", clip.id, "x")
     found = participants.consent(study, "a", less, "x").consent
-    assert found is not None and (found.version, found.keeps_video) == ("v2", False)
+    assert found is not None and (found.version, found.keeps_video) == (turkish, False)
     (line,), _ = participants.listing(study, "x")
     assert not line.keeps_video and count_rows(study)["consents"] == 2
-    found = participants.consent(study, "a", {**AGREES, "version": "v3"}, "x\ny").consent
+    found = participants.consent(study, "a", AGREES, "x\ny").consent
     assert (
         found is not None
         and found.keeps_video
@@ -247,6 +260,69 @@ def test_the_latest_consent_holds(study: Study) -> None:
     assert refused(participants.consent, study, "a", {}, "x") == {
         "version": "required", "takes_part": "agree",
     }  # fmt: skip
+
+
+def test_nobody_agrees_to_a_text_that_does_not_exist(study: Study) -> None:
+    person(study, "a")
+    before = count_rows(study)
+    for wrong, problem in (
+        ({"version": "VERSION"}, {"version": "unknown_version"}),
+        ({"version": "x", "language": None}, {"version": "unknown_version"}),
+        ({"language": "tr"}, {"language": "unknown_choice"}),
+        ({"language": "und"}, {"language": "unknown_choice"}),
+    ):
+        agrees = {**AGREES, **wrong}
+        assert refused(participants.create, study, {"code": "b"}, agrees, "x") == problem
+        assert refused(participants.consent, study, "a", agrees, "x") == problem
+    assert count_rows(study) == before
+    for language, text in TEXTS.texts.items():
+        agrees = {**AGREES, "version": text.version, "language": None}
+        found = participants.consent(study, "a", agrees, "x").consent
+        assert found is not None and (found.version, found.language) == (text.version, language)
+
+
+def test_a_form_on_paper_is_of_the_text_of_its_day(study: Study, tmp_path: Path) -> None:
+    person(study, "a")
+    (tmp_path / "en.txt").write_text("Another text.", encoding="utf-8")
+    later = replace(study, consent=ConsentTexts.read(tmp_path))
+    for language in ("en", None):
+        paper = {**AGREES, "language": language}
+        found = participants.create(later, {"code": f"paper-{language}"}, paper, "x").consent
+        assert found is not None
+        assert (found.version, found.language) == (AGREES["version"], "en")
+        assert participants.consent(later, "a", paper, "x").consent is not None
+    # Not in a language that nobody saw it in, and not where a page shows another text.
+    other = {**AGREES, "language": "tr"}
+    assert refused(participants.create, later, {"code": "b"}, other, "x") == {
+        "language": "unknown_choice"
+    }
+    for call, what in ((participants.create, {"code": "b"}), (participants.consent, "a")):
+        assert refused(call, later, what, AGREES, "x", earlier_texts=False) == {
+            "version": "unknown_version"
+        }
+    # Nobody agreed to the Turkish text.
+    turkish = {**AGREES, "version": TEXTS.texts["tr"].version, "language": "tr"}
+    assert refused(participants.create, later, {"code": "b"}, turkish, "x") == {
+        "version": "unknown_version"
+    }
+
+
+def test_a_consent_of_no_language_makes_no_text(study: Study) -> None:
+    """Older ones may be of any version, and have "und" where no language was given."""
+    from sqlalchemy import update
+
+    from pallor.service.store.tables import ConsentRow
+
+    person(study, "a")
+    with study.store.transaction() as session:
+        session.execute(update(ConsentRow).values(version="VERSION", language="und"))
+    made_up = {"version": "VERSION", "takes_part": True}
+    for more in ({}, {"language": "und"}):
+        assert refused(participants.create, study, {"code": "b"}, made_up | more, "x") == {
+            "version": "unknown_version"
+        }
+    found = participants.get(study, "a", "x").consent
+    assert found is not None and (found.version, found.language) == ("VERSION", "und")
 
 
 def test_withdrawal_deletes_all_of_one_and_nothing_of_another(study: Study) -> None:

@@ -268,6 +268,55 @@ def test_consent_decides(site: Site, clips: list[Path]) -> None:
             client.delete(f"/v1/participants/{code}")
 
 
+def test_nobody_agrees_to_a_text_that_does_not_exist(site: Site) -> None:
+    # Each key has a rate limit of its own: that of the other tests is spared.
+    with site.client("admin") as client:
+        known = consent_of(client)
+        person = {"code": "C3", "consent": {**known, "language": None}}
+        entered = client.post("/v1/participants", json=person)
+        assert entered.json()["consent"]["language"] == "en"
+        for wrong, field, code in (
+            ({"version": "VERSION"}, "version", "unknown_version"),
+            ({"version": "x", "language": None}, "version", "unknown_version"),
+            ({"language": "tr"}, "language", "unknown_choice"),
+        ):
+            made_up = {**known, **wrong}
+            for path, body in (
+                ("", {"code": "C4", "consent": made_up}),
+                ("/C3/consents", made_up),
+            ):
+                refused = client.post(f"/v1/participants{path}", json=body)
+                assert refused.status_code == 422, refused.text
+                ((name, problem),) = refused.json()["error"]["fields"].items()
+                assert (name, problem["code"]) == (field, code)
+                assert name != "version" or "GET /v1/study/consent" in problem["text"]
+        client.delete("/v1/participants/C3")
+
+
+def test_a_value_of_another_type_is_none(site: Site) -> None:
+    with site.client("admin") as client:
+        known = consent_of(client)
+        person = "/v1/participants/T1"
+        assert enter(client, "T1", "s", consent=known, age_years=31)["age_years"] == 31.0
+        value = {"unit": "g/dL", "method": "venous_cbc"}
+        another = {"code": "T2", "consent": {**known, "takes_part": 1}}
+        number, truth = "not_a_number", "unknown_choice"
+        for method, path, body, field, code in (
+            ("PATCH", person, {"age_years": True}, "age_years", number),
+            ("PATCH", person, {"altitude_m": "5"}, "altitude_m", number),
+            ("POST", f"{person}/consents", {**known, "takes_part": "yes"}, "takes_part", truth),
+            ("POST", f"{person}/consents", {**known, "keeps_video": 1}, "keeps_video", truth),
+            ("POST", f"{person}/sessions/s/hemoglobin", {**value, "value": "12"}, "value", number),
+            ("POST", "/v1/participants", another, "consent.takes_part", truth),
+        ):
+            refused = client.request(method, path, json=body)
+            assert refused.status_code == 422, refused.text
+            ((name, problem),) = refused.json()["error"]["fields"].items()
+            assert (name, problem["code"]) == (field, code)
+            assert problem["text"].startswith(f"{field}: ")
+        client.delete(person)
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [
@@ -367,6 +416,38 @@ def test_what_is_not_there_is_not_there(site: Site, clips: list[Path]) -> None:
         assert [line["code"] for line in page.json()["participants"]] == ["U2"]
         for code in ("U1", "U2"):
             client.delete(f"/v1/participants/{code}")
+
+
+def test_what_was_entered_tells_its_address(site: Site) -> None:
+    with site.client("admin") as client:
+        person = client.post(
+            "/v1/participants", json={"code": "L.1", "consent": consent_of(client)}
+        ).headers["location"]
+        assert person == "/v1/participants/L.1" and client.get(person).status_code == 200
+        addresses = []
+        # Visits stand in the order of their dates, so the new one is not always the last.
+        for name, day in ((" b-2 ", "2025-03-02"), ("a", "2025-03-01")):
+            made = client.post(f"{person}/sessions", json={"name": name, "date": day})
+            assert made.status_code == 201 and "sessions" in made.json()
+            addresses.append(made.headers["location"])
+        assert addresses == [f"{person}/sessions/b-2", f"{person}/sessions/a"]
+        values = []
+        for number in (12.1, 12.2):
+            value = {"value": number, "unit": "g/dL", "method": "venous_cbc"}
+            made = client.post(f"{addresses[0]}/hemoglobin", json=value)
+            assert made.status_code == 201
+            values.append(made.headers["location"])
+        known = made.json()["sessions"][1]["hemoglobin"]
+        assert [found["value"] for found in known] == [12.1, 12.2]
+        assert values == [f"{addresses[0]}/hemoglobin/{found['id']}" for found in known]
+        assert client.patch(values[1], json={"value": 12.3}).status_code == 200
+        assert client.delete(values[0]).status_code == 204
+        assert client.patch(addresses[1], json={"site": "clinic"}).status_code == 200
+        assert client.delete(addresses[1]).status_code == 204
+        (visit,) = client.get(person).json()["sessions"]
+        assert visit["name"] == "b-2"
+        assert [found["value"] for found in visit["hemoglobin"]] == [12.3]
+        client.delete(person)
 
 
 METHODS = ("get", "post", "patch", "delete")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from pallor.service.api.addresses import participant_address
 from pallor.service.api.bodies import body_of, describe
 from pallor.service.api.study_door import Use
 from pallor.service.api.study_words import (
@@ -66,7 +67,7 @@ async def create(
     """Enter a participant with what the person agreed to."""
     agreed = fields.pop("consent")
     found = await use.do(participants.create, fields, agreed)
-    response.headers["Location"] = f"/v1/participants/{found.code}"
+    response.headers["Location"] = participant_address(found.code)
     return ParticipantWords.model_validate(found)
 
 

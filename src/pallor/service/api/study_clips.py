@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response
 
+from pallor.service.api.addresses import participant_address
 from pallor.service.api.arrivals import arriving_clip, form_of
 from pallor.service.api.study_door import Id, StudyUse, Use, use_study
 from pallor.service.api.study_words import CLIP_FIELDS, ClipWords
@@ -56,7 +57,7 @@ async def add(
             upload.kind,
             upload.fields,
         )
-    headers = {"Location": f"/v1/participants/{code}/sessions/{session}/clips/{clip.id}"}
+    headers = {"Location": participant_address(code, "sessions", session, "clips", clip.id)}
     return JSONResponse(ClipWords.model_validate(clip).model_dump(mode="json"), 202, headers)
 
 

@@ -37,8 +37,13 @@ class _Words(BaseModel):
 class ConsentBody(_Body):
     """What a participant agreed to."""
 
-    version: str = Field(description="Of the text that was shown: GET /v1/study/consent.")
-    language: str | None = Field(default=None, description="It was shown in, such as en.")
+    version: str = Field(
+        description="Of the text that was shown: GET /v1/study/consent, or an earlier one that "
+        "participants of the study agreed to."
+    )
+    language: str | None = Field(
+        default=None, description="It was shown in, such as en; that of the text by default."
+    )
     takes_part: bool = Field(description="Without it nobody takes part.")
     keeps_video: bool = Field(default=False, description="Whether clips may be kept.")
 
@@ -84,7 +89,7 @@ class SessionBody(SessionChange):
 class HemoglobinBody(_Body):
     """A reference value."""
 
-    value: float = Field(description="3 to 25 g/dL, or the same in another unit.")
+    value: float = Field(description="3 to 25 g/dL, or the same in g/L; in mmol/L at most 12.4.")
     unit: str = Field(json_schema_extra=_one_of(HEMOGLOBIN_UNITS, optional=False))
     method: str = Field(json_schema_extra=_one_of(HEMOGLOBIN_METHODS, optional=False))
     measured_on: str | None = Field(default=None, description="Such as 2025-03-31.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
+from pallor.service.api.addresses import participant_address
 from pallor.service.api.bodies import body_of, describe
 from pallor.service.api.study_door import Id, Use
 from pallor.service.api.study_words import (
@@ -27,10 +28,17 @@ _DELETES = errors(401, 403, 404, 422, 429)
 
 @router.post("", status_code=201, responses=_WRITES, openapi_extra=describe(SessionBody))
 async def create(
-    use: Use, code: str, fields: Annotated[Fields, Depends(body_of(SessionBody))]
+    use: Use,
+    response: Response,
+    code: str,
+    fields: Annotated[Fields, Depends(body_of(SessionBody))],
 ) -> ParticipantWords:
-    """Enter a visit."""
-    return ParticipantWords.model_validate(await use.do(sessions.create, code, fields))
+    """Enter a visit; ``Location`` is the address to change or delete it at."""
+    found = await use.do(sessions.create, code, fields)
+    # As it is kept: without blanks around it.
+    name = fields["name"].strip()
+    response.headers["Location"] = participant_address(found.code, "sessions", name)
+    return ParticipantWords.model_validate(found)
 
 
 @router.patch("/{session}", responses=_WRITES, openapi_extra=describe(SessionChange))
@@ -55,10 +63,24 @@ async def delete(use: Use, code: str, session: str) -> Response:
     openapi_extra=describe(HemoglobinBody),
 )
 async def add_value(
-    use: Use, code: str, session: str, fields: Annotated[Fields, Depends(body_of(HemoglobinBody))]
+    use: Use,
+    response: Response,
+    code: str,
+    session: str,
+    fields: Annotated[Fields, Depends(body_of(HemoglobinBody))],
 ) -> ParticipantWords:
-    """Enter a reference value of hemoglobin, at the visit or later."""
-    return ParticipantWords.model_validate(await use.do(hemoglobin.add, code, session, fields))
+    """Enter a reference value of hemoglobin, at the visit or later.
+
+    ``Location`` ends with its id, and is the address to change or delete it at.
+    """
+    found = await use.do(hemoglobin.add, code, session, fields)
+    visit = next(known for known in found.sessions if known.name == session)
+    # In the order in which they were entered.
+    value = visit.hemoglobin[-1]
+    response.headers["Location"] = participant_address(
+        found.code, "sessions", session, "hemoglobin", value.id
+    )
+    return ParticipantWords.model_validate(found)
 
 
 @router.patch(

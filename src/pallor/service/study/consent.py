@@ -76,6 +76,10 @@ class ConsentTexts:
         """Languages that there is a text in."""
         return tuple(self.texts)
 
+    def languages_of(self, version: str) -> tuple[str, ...]:
+        """Return the languages that there is a text of this version in."""
+        return tuple(name for name, text in self.texts.items() if text.version == version)
+
     def in_language(self, language: str) -> tuple[str, ConsentText]:
         """Return the text in a language and that language; else in English, else the first."""
         for wanted in (language, language.partition("-")[0], "en"):

@@ -2,12 +2,13 @@
 
 Texts of forms and values of JSON are read alike; names that are not listed are not looked at.
 A problem's ``values`` are ``low``, ``high`` and ``unit`` (``range``), ``most`` (``too_long``),
-``choices`` (``unknown_choice``) and ``unit`` and ``looks_like`` (``range`` of a blood value).
+``choices`` (``unknown_choice``), ``unit`` and ``looks_like`` (``range`` of a blood value), and
+``high``, ``unit``, ``g_dl`` and ``looks_like`` (``check_unit``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial as with_arguments
 from typing import Any, Final
@@ -32,6 +33,8 @@ HEMOGLOBIN_UNITS: Final = ("g/dL", "g/L", "mmol/L")
 HEMOGLOBIN_METHODS: Final = ("venous_cbc", "capillary_poc", "spco_oximeter", "simulated")
 """The words of ``reference_method`` in a cohort table; what looks through the skin is marked as
 such in every evaluation."""
+_MMOL_L_UP_TO_G_DL: Final = 20.0
+"""Hardly anybody has more, and 12.5 to 15.5, which is more in mmol/L, is what most have in g/dL."""
 
 
 @dataclass(frozen=True)
@@ -188,8 +191,18 @@ class ConsentFields:
     keeps_video: bool
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ConsentFields:
+    def from_dict(
+        cls, values: Mapping[str, Any], languages_of: Callable[[str], tuple[str, ...]]
+    ) -> ConsentFields:
         """Check what was entered; ``takes_part`` must be true.
+
+        Parameters
+        ----------
+        values
+            Name to text or value. Without ``language`` it is that of the text.
+        languages_of
+            Version of a text to the languages that it is there in; none where there is no such
+            text. The version is all that tells later what a person agreed to.
 
         Raises
         ------
@@ -198,8 +211,18 @@ class ConsentFields:
         """
         reader = FieldReader(values)
         version = reader.read("version", read_code, required=True) or ""
-        # "und" is ISO 639 for a language that is not known.
-        language = reader.read("language", _read_language) or "und"
+        languages = languages_of(version) if version else ()
+        language = ""
+        if languages:
+            known = with_arguments(read_choice, choices=languages)
+            given = reader.read("language", known, required=len(languages) > 1)
+            language = given or languages[0]
+        elif version:
+            reader.problems["version"] = ProblemError(
+                "unknown_version",
+                "version: there is no such consent text: GET /v1/study/consent gives those that "
+                "there are",
+            ).problem
         keeps_video = reader.read("keeps_video", read_truth) or False
         takes_part = reader.read("takes_part", read_truth)
         if not takes_part and "takes_part" not in reader.problems:
@@ -286,12 +309,15 @@ def _plausible_g_dl(value: float, unit: str) -> float:
 
     units = {known.text: known for known in UNITS.values()}
     g_dl = units[unit].to_g_dl(value)
+    highest_g_dl = _MMOL_L_UP_TO_G_DL if unit == "mmol/L" else PLAUSIBLE_G_DL[1]
     if is_plausible(g_dl):
+        if g_dl > highest_g_dl:
+            raise _looks_like_g_dl(unit, highest_g_dl * units[unit].per_g_dl, highest_g_dl)
         return g_dl
     # g/dL and mmol/L overlap; where both fit, the more central one in g/dL is the likelier.
     fitting = [known for known in units.values() if is_plausible(known.to_g_dl(value))]
     likely = min(fitting, key=lambda known: abs(known.to_g_dl(value) - 13.5), default=None)
-    low, high = (limit * units[unit].per_g_dl for limit in PLAUSIBLE_G_DL)
+    low, high = (limit * units[unit].per_g_dl for limit in (PLAUSIBLE_G_DL[0], highest_g_dl))
     advice = "check the value" if likely is None else f"it looks like {likely.text}"
     raise ProblemError(
         "range",
@@ -303,9 +329,13 @@ def _plausible_g_dl(value: float, unit: str) -> float:
     )
 
 
-def _read_language(name: str, value: object) -> str:
-    import re
-
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?", value):
-        raise ProblemError("unknown_choice", f"{name} is a code such as en or tr", choices="en, tr")
-    return value
+def _looks_like_g_dl(unit: str, high: float, high_g_dl: float) -> ProblemError:
+    return ProblemError(
+        "check_unit",
+        f"value: more than {high:.4g} {unit} is more than {high_g_dl:g} g/dL, and looks like g/dL: "
+        "check the unit; enter a value that is truly so high in g/dL",
+        high=round(high, 2),
+        unit=unit,
+        g_dl=high_g_dl,
+        looks_like="g/dL",
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from pallor.service.refusals import ConflictError, FieldProblem, InvalidFieldsEr
 from pallor.service.store.audit import MAX_WHO, plain
 from pallor.service.study import clip_files
 from pallor.service.study.access import one_at_a_time, participant_of, participant_row
+from pallor.service.study.agreed_texts import languages_of
 from pallor.service.study.fields import ConsentFields, ParticipantFields, contradiction_of
 from pallor.service.study.lines import Missing, find_lines
 from pallor.service.study.records import Participant, ParticipantLine
@@ -41,7 +42,12 @@ class Withdrawn:
 
 
 def create(
-    study: Study, values: Mapping[str, Any], consent_values: Mapping[str, Any], who: str
+    study: Study,
+    values: Mapping[str, Any],
+    consent_values: Mapping[str, Any],
+    who: str,
+    *,
+    earlier_texts: bool = True,
 ) -> Participant:
     """Enter a participant who agreed to take part.
 
@@ -53,6 +59,9 @@ def create(
         As `ParticipantFields` and `ConsentFields` take them.
     who
         For the audit log.
+    earlier_texts
+        Whether a consent text counts that is shown no more, but that participants of the study
+        agreed to: paper forms are entered late.
 
     Raises
     ------
@@ -61,7 +70,7 @@ def create(
     """
     from pallor.service.store.tables import ParticipantRow
 
-    fields, agreed = _both(values, consent_values)
+    fields, agreed = _both(values, consent_values, languages_of(study, earlier_texts))
     now = study.clock()
     with study.store.transaction() as session:
         one_at_a_time(study, session)
@@ -161,8 +170,23 @@ def change(study: Study, code: str, values: Mapping[str, Any], who: str) -> Part
         return participant_of(session, row)
 
 
-def consent(study: Study, code: str, values: Mapping[str, Any], who: str) -> Participant:
+def consent(
+    study: Study, code: str, values: Mapping[str, Any], who: str, *, earlier_texts: bool = True
+) -> Participant:
     """Write down that a participant agreed again, perhaps to less.
+
+    Parameters
+    ----------
+    study
+        Open.
+    code
+        Of the participant.
+    values
+        As `ConsentFields` takes them.
+    who
+        For the audit log.
+    earlier_texts
+        As in `create`.
 
     Raises
     ------
@@ -177,7 +201,7 @@ def consent(study: Study, code: str, values: Mapping[str, Any], who: str) -> Par
 
     from pallor.service.store.tables import ClipRow, SessionRow
 
-    fields = ConsentFields.from_dict(values)
+    fields = ConsentFields.from_dict(values, languages_of(study, earlier_texts))
     with study.store.transaction() as session:
         row = participant_row(session, code, to_change=True)
         kept = (
@@ -238,7 +262,9 @@ def withdraw(study: Study, code: str, who: str) -> Withdrawn:
 
 
 def _both(
-    values: Mapping[str, Any], consent_values: Mapping[str, Any]
+    values: Mapping[str, Any],
+    consent_values: Mapping[str, Any],
+    languages: Callable[[str], tuple[str, ...]],
 ) -> tuple[ParticipantFields, ConsentFields]:
     problems: dict[str, FieldProblem] = {}
     fields = agreed = None
@@ -247,7 +273,7 @@ def _both(
     except InvalidFieldsError as error:
         problems |= error.problems
     try:
-        agreed = ConsentFields.from_dict(consent_values)
+        agreed = ConsentFields.from_dict(consent_values, languages)
     except InvalidFieldsError as error:
         problems |= error.problems
     if fields is None or agreed is None:

@@ -16,7 +16,7 @@ class Consent:
     version
         Of the text that was shown.
     language
-        It was shown in.
+        It was shown in; ``und`` in older consents where it was not told.
     keeps_video
         Whether clips may be kept. Where not, none is taken.
     given_s

@@ -25,6 +25,7 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 LABELS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "version": "study.consent_text",
         "takes_part": "study.consent_title",
         "keeps_video": "study.consent_title",
         "code": "study.code",

@@ -33,7 +33,12 @@ def _new(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
 
 def _create(visit: Visit) -> Saved:
     created = participants.create(
-        visit.study, picked(visit.posted, PERSON_FIELDS), consent_values(visit.posted), visit.who
+        visit.study,
+        picked(visit.posted, PERSON_FIELDS),
+        consent_values(visit.posted),
+        visit.who,
+        # Who ticks the form has read what it shows, not what it showed before a restart.
+        earlier_texts=False,
     )
     if visit.posted.get("then") != "session":
         return Saved(participant_path(created.code), "participant")
@@ -95,7 +100,8 @@ def _consent(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
 
 
 def _renew(visit: Visit) -> Saved:
-    participants.consent(visit.study, visit.code, consent_values(visit.posted), visit.who)
+    values = consent_values(visit.posted)
+    participants.consent(visit.study, visit.code, values, visit.who, earlier_texts=False)
     return Saved(participant_path(visit.code), "consent")
 
 
