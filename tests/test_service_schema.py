@@ -55,7 +55,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         database_url=database,
         limits=UploadLimits(max_bytes=100_000),
     )
-    app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
+    app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE, AMPLE))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(app, access_log=False, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -156,9 +156,10 @@ async def _sign_in(request: Request) -> Response:
 
     guard: Guard = request.app.state.guard
     refuse_cross_site(request.method, request.headers)
+    guard.limiter.take("general", address_of(request))
     form = parse_qs((await read_body(request, _MAX_FORM)).decode("ascii", "replace"))
     try:
-        key = await guard.check_secret(request, (form.get("key") or [""])[0].strip())
+        key = await guard.check_sign_in(request, (form.get("key") or [""])[0].strip())
     except (NoKeyError, TooManyRequestsError) as error:
         return sign_in_page(
             request,
