@@ -45,9 +45,12 @@ def succeed(*arguments: object) -> str:
 
 
 @contextmanager
-def serve(data: Path, *options: object) -> Iterator[Served]:
+def serve(data: Path, *options: object, files: int | None = None) -> Iterator[Served]:
+    """Run ``pallor serve``, where asked with no right to more than so many open files."""
     log = data.with_name(f"{data.name}.log")
     command = [sys.executable, "-m", "pallor", "serve", "--data", data, "--port", "0", *options]
+    if files is not None:
+        command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
     with log.open("w") as stream:
         process = subprocess.Popen(list(map(str, command)), stderr=stream, stdout=stream)
     try:

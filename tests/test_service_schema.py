@@ -58,7 +58,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         database_url=database,
         limits=UploadLimits(max_bytes=100_000),
     )
-    app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE))
+    app = create_app(settings, Rates(AMPLE, AMPLE, AMPLE, AMPLE, AMPLE))
     # Without a model no estimate is tried. Workers have none: what they are given fails.
     card = {
         "id": "0" * 16, "simulated": True, "modalities": ["color"], "regressor": "stacking",

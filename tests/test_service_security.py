@@ -13,7 +13,7 @@ from pallor.service.security.headers import CONTENT_SECURITY_POLICY
 from pallor.service.security.origin import refuse_cross_site, refuse_not_local
 from pallor.service.security.principal import LOCAL, Principal
 from pallor.service.security.rate_limits import MAX_BUCKETS, Rate, RateLimiter, Rates
-from pallor.service.security.sessions import LIFETIME_S, SessionStore, csrf_matches
+from pallor.service.security.sessions import LIFETIME_S, MAX_OF_KEY, SessionStore, csrf_matches
 from pallor.service.store.keys import Role
 
 
@@ -108,6 +108,14 @@ def test_sessions_end() -> None:
     token, _ = sessions.open("key")
     sessions.close(token)
     assert sessions.get(token) is None
+
+
+def test_who_signs_in_without_end_signs_nobody_else_out() -> None:
+    sessions = SessionStore(Clock())
+    other, _ = sessions.open("other")
+    tokens = [sessions.open("key")[0] for _ in range(3 * MAX_OF_KEY)]
+    assert sessions.get(other) is not None
+    assert [token for token in tokens if sessions.get(token)] == tokens[-MAX_OF_KEY:]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from pallor.service import uploads
+from pallor.service import answers, uploads
 from pallor.service.api import events
 from pallor.service.app import create_app
 from pallor.service.errors import StoreError
@@ -31,8 +31,10 @@ from pallor.service.refusals import (
     TooSlowError,
     WrongTypeError,
 )
+from pallor.service.security.rate_limits import Rate, Rates
 from pallor.service.settings import ServiceSettings
-from pallor.service.uploads import Upload, receive_upload, take_all
+from pallor.service.store.keys import Role
+from pallor.service.uploads import Upload, read_body, receive_upload, take_all
 
 HEAD = b"\0\0\0\x18ftypisom\0\0\0\0"
 CLIP = HEAD + bytes(range(256)) * 40
@@ -168,6 +170,18 @@ def test_who_stands_still_or_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
         read([begun], last="stall")
     with pytest.raises(ClientGoneError):
         read([begun], last="http.disconnect")
+
+
+def test_a_small_body_has_less_time_than_a_clip(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    assert uploads.SMALL_BODY_S <= 10
+    monkeypatch.setattr(uploads, "SMALL_BODY_S", 0.2)
+    request = Request({"type": "http", "method": "POST", "headers": []}, drip)
+    with pytest.raises(TooSlowError):
+        asyncio.run(asyncio.wait_for(read_body(request, 1000), 5))
 
 
 @pytest.fixture
@@ -379,3 +393,36 @@ def test_an_observation_is_there_later_or_never(app: FastAPI) -> None:
     assert "retry-after" not in failed.headers
     state = ask(app, "GET", address).json()
     assert state["expires_s"] == state["finished_s"] + 24 * 3600
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/v1/session"])
+def test_the_rate_of_an_address_is_asked_before_a_key_is_read(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"k"
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(answers, "DRAIN_S", 0.1)
+    monkeypatch.setattr(uploads, "SMALL_BODY_S", 0.1)
+    app = create_app(ServiceSettings(data=tmp_path / "data"), Rates(general=Rate(0.001, 2)))
+    statuses = [ask(app, "POST", path, content=never()).status_code for _ in range(3)]
+    assert statuses == [408, 408, 429]
+
+
+def test_a_key_begins_sessions_at_a_human_rate(tmp_path: Path) -> None:
+    app = create_app(ServiceSettings(data=tmp_path / "data"), Rates(sign_ins=Rate(0.001, 2)))
+    keys = app.state.guard.keys
+    busy, other = keys.add("busy", Role.MEASURE), keys.add("other", Role.MEASURE)
+
+    def sign_in(key: str) -> int:
+        return ask(app, "POST", "/v1/session", json={"key": key}).status_code
+
+    assert [sign_in(busy) for _ in range(3)] == [200, 200, 429]
+    page = ask(app, "POST", "/sign-in", data={"key": busy})
+    assert page.status_code == 429
+    assert 'name="key"' in page.text
+    assert int(page.headers["retry-after"]) > 1
+    assert sign_in(other) == 200
+    lines = [line for line in app.state.services.audit.entries() if line.action == "session.open"]
+    assert len(lines) == 3

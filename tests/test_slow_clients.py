@@ -1,11 +1,14 @@
-"""Clients that only hold a connection, against real servers on loopback."""
+"""Clients that hold connections, or keep the server busy, against real servers on loopback."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import selectors
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,14 +19,18 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from uvicorn.server import ServerState
 
 from certificate import make_certificate
-from pallor.service.security.slow_clients import PatientProtocol
+from pallor.service.open_files import raise_open_files
+from pallor.service.security import slow_clients
+from pallor.service.security.slow_clients import MAX_CONNECTIONS, PatientProtocol
 from served import Served, serve, succeed
 
 pytestmark = pytest.mark.xdist_group("service")
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Hasty(PatientProtocol):
@@ -208,11 +215,109 @@ def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
         assert opened.connections == 0, "who reads nothing is sent away, over TLS too"
 
 
+def ended(connections: list[socket.socket]) -> list[bool]:
+    """Tell of each whether the server ended it."""
+
+    def is_ended(connection: socket.socket) -> bool:
+        try:
+            return connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            return True
+
+    for connection in connections:
+        connection.settimeout(0.05)
+    return [is_ended(connection) for connection in connections]
+
+
+def test_one_connection_too_many_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slow_clients, "MAX_CONNECTIONS", 5)
+    with running() as opened, ExitStack() as stack:
+        connections = connect(opened.port, 8, stack)
+        assert ended(connections) == [False] * 5 + [True] * 3
+        assert opened.connections == 5
+        connections[0].settimeout(10)
+        assert answers(connections[0]), "those before it go on"
+
+
+@dataclass
+class Line(asyncio.Transport):
+    host: str
+    aborted: bool = False
+
+    def get_extra_info(self, name, default=None):
+        return (self.host, 40_000) if name == "peername" else default
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+def test_one_address_has_not_all_connections(proxy: bool) -> None:
+    async def open_() -> list[bool]:
+        config = uvicorn.Config(small_app, ws="none", proxy_headers=proxy)
+        state = ServerState()
+        lines = [Line("192.0.2.1") for _ in range(102)] + [Line("192.0.2.2")]
+        for line in lines:
+            PatientProtocol(config, state, {}).connection_made(line)
+        return [line.aborted for line in lines]
+
+    assert asyncio.run(open_()) == [False] * 100 + [not proxy] * 2 + [False]
+
+
+def chunks(number: int, size: int) -> bytes:
+    return b"%x\r\n%s\r\n" % (size, bytes(size)) * number
+
+
+def test_a_body_in_a_great_many_small_chunks_is_not_read(quick: Open) -> None:
+    number = slow_clients.MAX_SMALL_CHUNKS
+    with ExitStack() as stack:
+        sound, one, small = connect(quick.port, 3, stack)
+        for request in (chunks(number, 1), chunks(number, 1), chunks(3 * number, 256)):
+            assert answers(sound, CHUNKED + request + b"0\r\n\r\n")
+        with suppress(ConnectionError):
+            one.sendall(CHUNKED + chunks(20 * number, 1))
+        with suppress(ConnectionError):
+            small.sendall(CHUNKED + chunks(20 * number, 200))
+        assert ended([one, small]) == [True, True]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_body_that_breaks_off_into_nonsense_leaves_no_trace(
+    begun: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def deaf(scope, receive, send) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await asyncio.sleep(0.5)
+        await send({"type": "http.response.body", "body": b"x"})
+
+    with caplog.at_level(logging.INFO), running(deaf, log_config=None) as opened:
+        with socket.create_connection(("127.0.0.1", opened.port), timeout=10) as connection:
+            if begun:
+                connection.sendall(CHUNKED + chunks(1, 10))
+                time.sleep(0.2)
+                connection.sendall(b"no chunk\r\n")
+            else:
+                connection.sendall(CHUNKED + b"no chunk\r\n")
+            said = b""
+            with suppress(ConnectionResetError):
+                while more := connection.recv(4096):
+                    said += more
+        assert said.startswith(b"HTTP/1.1 200" if begun else b"HTTP/1.1 400")
+        time.sleep(0.7)
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, str]]:
     data = tmp_path_factory.mktemp("slow") / "data"
     key = succeed("keys", "add", "me", "--data", data).strip()
-    with serve(data) as server:
+    # The limit of one address is not that of a proxy.
+    with serve(data, "--behind-proxy") as server:
         yield server, key
     assert "Traceback" not in server.log.read_text()
 
@@ -232,3 +337,39 @@ def test_200_idle_connections_do_not_keep_others_out(served: tuple[Served, str])
         assert time.monotonic() - began < 2
         seconds = closed_after_s(idle, drip, PatientProtocol.headers_s + 5)
         assert seconds > PatientProtocol.headers_s - 2
+
+
+@pytest.mark.slow
+def test_idle_connections_do_not_use_up_the_files(tmp_path: Path) -> None:
+    raise_open_files()
+    succeed("keys", "add", "me", "--data", tmp_path / "data")
+    with serve(tmp_path / "data", "--behind-proxy", files=1024) as server, ExitStack() as stack:
+        log = server.log.read_text()
+        assert "only 1024 files may be open" in log
+        connections = connect(int(server.url.rpartition(":")[2]), MAX_CONNECTIONS + 300, stack)
+        time.sleep(1)
+        for connection in connections:
+            connection.setblocking(False)
+        kept = 0
+        for connection in connections:
+            try:
+                connection.recv(1)
+            except BlockingIOError:
+                kept += 1
+            except ConnectionResetError:
+                pass
+        assert kept <= MAX_CONNECTIONS
+        time.sleep(PatientProtocol.headers_s)
+        assert httpx.get(f"{server.url}/healthz", timeout=10).status_code == 200
+        assert server.log.read_text() == log, "nothing is logged for a connection"
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_may_be() -> None:
+    code = (
+        "import resource; from pallor.service.open_files import raise_open_files;"
+        "hard = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 900);"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard));"
+        "assert raise_open_files() == hard;"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

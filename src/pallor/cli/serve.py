@@ -126,8 +126,20 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     import uvicorn
 
     from pallor.service.app import create_app
-    from pallor.service.security.slow_clients import MAX_CONNECTIONS, PatientProtocol
+    from pallor.service.open_files import raise_open_files
+    from pallor.service.security.slow_clients import (
+        BACKLOG,
+        MAX_CONNECTIONS,
+        NEEDED_FILES,
+        PatientProtocol,
+    )
 
+    open_files = raise_open_files()
+    if open_files is not None and open_files < NEEDED_FILES:
+        say(
+            f"only {open_files} files may be open at a time; {MAX_CONNECTIONS} connections may "
+            f"need {NEEDED_FILES}: raise the hard limit (ulimit -Hn, LimitNOFILE of systemd)"
+        )
     app = create_app(settings, rates)
     for card in app.state.services.models.cards.values():
         stamp = "SIMULATED, " if card["simulated"] else ""
@@ -141,7 +153,9 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
         port=settings.port,
         http=PatientProtocol,
         ws="none",
-        limit_concurrency=MAX_CONNECTIONS,
+        # The protocol ends connections past its limit; this bounds requests whose client has gone.
+        limit_concurrency=MAX_CONNECTIONS + 1,
+        backlog=BACKLOG,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         proxy_headers=settings.behind_proxy,

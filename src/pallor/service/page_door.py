@@ -178,11 +178,12 @@ async def _sign_in(request: Request) -> Response:
 
     guard: Guard = request.app.state.guard
     refuse_cross_site(request.method, request.headers)
+    guard.limiter.take("general", address_of(request))
     body = await read_body(request, MAX_SIGN_IN_BYTES)
     form = dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True))
     to, kept = own_path(form.get("next", "")), form.get("kept", "")
     try:
-        key = await guard.check_secret(request, form.get("key", "").strip())
+        key = await guard.check_sign_in(request, form.get("key", "").strip())
     except (NoKeyError, TooManyRequestsError) as error:
         return sign_in_page(
             request,

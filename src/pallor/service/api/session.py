@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from pallor.service.api.words import SessionState, errors
 from pallor.service.refusals import InvalidRequestError
-from pallor.service.security.guard import Guard, allow
+from pallor.service.security.guard import Guard, address_of, allow
 from pallor.service.security.origin import refuse_cross_site
 from pallor.service.security.principal import Principal
 from pallor.service.security.sessions import cookie_name, delete_cookie, set_cookie
@@ -46,13 +46,14 @@ async def sign_in(request: Request) -> Response:
     """Exchange a key for the session cookie of a page."""
     guard: Guard = request.app.state.guard
     refuse_cross_site(request.method, request.headers)
+    guard.limiter.take("general", address_of(request))
     try:
         body = json.loads(await read_body(request, MAX_BYTES))
     except (ValueError, RecursionError):
         raise InvalidRequestError('send {"key": "..."} as JSON') from None
     if not isinstance(body, dict) or set(body) != {"key"} or not isinstance(body["key"], str):
         raise InvalidRequestError('send {"key": "..."} as JSON')
-    key = await guard.check_secret(request, body["key"])
+    key = await guard.check_sign_in(request, body["key"])
     token, session = guard.sessions.open(key.id)
     await asyncio.to_thread(services_of(request).audit.add, key.id, "session.open")
     answer = JSONResponse({"role": str(key.role), "csrf_token": session.csrf_token})

@@ -89,6 +89,20 @@ class Guard:
             raise NoKeyError("the key is not valid")
         return key
 
+    async def check_sign_in(self, request: Request, secret: str) -> Key:
+        """Return the key of a secret, with which somebody may begin a session.
+
+        Raises
+        ------
+        NoKeyError
+            If there is none, or it was revoked.
+        TooManyRequestsError
+            After too many wrong ones from this address, or too many sessions of the key there.
+        """
+        key = await self.check_secret(request, secret)
+        self.limiter.take("sign_ins", f"{key.id} {address_of(request)}")
+        return key
+
     async def session_of(self, request: Request) -> tuple[Key, Session] | None:
         """Return the session of the request's cookie, and its key if that is still valid."""
         token = request.cookies.get(cookie_name(self.exposure.secure))

@@ -35,12 +35,15 @@ class Rates:
         Frames to be judged before a recording; a page sends two a second.
     failures
         Wrong keys of one address; keys of 256 bits cannot be guessed, but logs stay readable.
+    sign_ins
+        Sessions that a key begins at one address. 30 at once: a classroom that shares a key.
     """
 
     general: Rate = Rate(20.0, 120)
     estimates: Rate = Rate(0.5, 30)
     hints: Rate = Rate(5.0, 30)
     failures: Rate = Rate(0.1, 10)
+    sign_ins: Rate = Rate(0.1, 30)
 
 
 @dataclass

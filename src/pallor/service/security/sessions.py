@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LIFETIME_S = 12 * 3600.0
 MAX_SESSIONS = 10_000
+MAX_OF_KEY = 50
+"""Of these, by one key: who signs in without end ends sessions of that key alone."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,13 @@ class SessionStore:
     _open: OrderedDict[bytes, Session] = field(default_factory=OrderedDict, repr=False)
 
     def open(self, key_id: str) -> tuple[str, Session]:
-        """Begin a session; return the cookie's value and the session."""
+        """Begin a session; return the cookie's value and the session.
+
+        Where there are too many, the oldest of the key ends, or the oldest of all.
+        """
+        of_key = [digest for digest, session in self._open.items() if session.key_id == key_id]
+        if len(of_key) >= MAX_OF_KEY:
+            del self._open[of_key[0]]
         token = secrets.token_urlsafe(32)
         session = Session(key_id, secrets.token_urlsafe(32), self.clock() + LIFETIME_S)
         self._open[_digest(token)] = session
