@@ -25,7 +25,9 @@ _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
 # 1,500 may be one and a half, or fifteen hundred.
 _THOUSANDS = re.compile(r"[+-]?\d+,\d{3}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+# At the beginning of a line, or of what becomes a cell where ";" separates cells; quotation marks
+# are lost on the way there.
+_FORMULA = re.compile("(?:^|;)[\\s\"']*([=+\\-@\uff1d\uff0b\uff0d\uff20])")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -139,9 +141,12 @@ def read_line(name: str, value: object) -> str:
     _not_longer(name, text, MAX_LINE)
     if not text.isprintable():
         raise ProblemError("characters", f"{name} holds characters that cannot be printed")
-    if text[0] in _FORMULA:
+    formula = _FORMULA.search(text)
+    if formula is not None:
         raise ProblemError(
-            "characters", f"{name} begins with {text[0]}, which spreadsheets run as a formula"
+            "characters",
+            f"{name} has {formula[1]} at the beginning or after ';', which spreadsheets run as a "
+            "formula: leave it out",
         )
     return text
 
