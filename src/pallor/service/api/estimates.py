@@ -12,11 +12,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pallor.service.api.arrivals import arriving_clip, form_of
-from pallor.service.api.events import MAX_STREAMS, events_of
+from pallor.service.api.events import Streams, events_of, refuse_too_many
 from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
 from pallor.service.api.words import EstimateState, errors
-from pallor.service.refusals import BusyError, UnknownError
+from pallor.service.refusals import UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
@@ -53,8 +53,8 @@ async def create(request: Request, principal: MayCreate) -> Response:
     The answer names the estimate's id. Ask for it until its state is ``done`` or ``failed``, or
     listen to its events. The clip is deleted as soon as it was processed.
     """
-    services = services_of(request)
-    async with arriving_clip(request) as (token, upload):
+    services, key_id = services_of(request), principal.key_id
+    async with arriving_clip(request, key_id=key_id, owner=key_id) as (token, upload):
         options = read_options(upload.fields, services.models)
         job = await asyncio.to_thread(_queue, services, principal, token, options)
     body = as_json(job, services.models, await asyncio.to_thread(services.jobs.position, job.id))
@@ -119,11 +119,10 @@ async def events(estimate_id: str, request: Request, principal: May) -> Response
     """Follow an estimate by server-sent events."""
     services = services_of(request)
     job = await _own(services, principal, estimate_id)
-    streams: set[object] = request.app.state.streams
-    if len(streams) >= MAX_STREAMS:
-        raise BusyError("too many clients are listening; ask for the estimate itself instead")
+    streams: Streams = request.app.state.streams
+    refuse_too_many(streams, principal.key_id)
     return StreamingResponse(
-        events_of(services, job.id, streams),
+        events_of(services, job.id, streams, principal.key_id),
         media_type="text/event-stream",
         # Proxies that collect an answer before they pass it on would hold the events back.
         headers={"X-Accel-Buffering": "no"},

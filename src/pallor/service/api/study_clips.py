@@ -40,7 +40,7 @@ async def add(
     """
     # Nobody sends a video that will be refused.
     await asyncio.to_thread(clips.check_may_add, use.study, code, session)
-    async with arriving_clip(request) as (token, upload):
+    async with arriving_clip(request, key_id=use.key_id, owner=None) as (token, upload):
         _refuse_unknown(upload)
         _, clip = await use.do(
             clips.add,
