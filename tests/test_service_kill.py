@@ -16,6 +16,7 @@ from long_tests import rounds
 from pallor.service.jobs.limits import FILE_BYTES, OPEN_FILES, limited
 from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
+from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store, open_store
 from pallor.service.store.job import Job
 from postgres_server import postgres_database
@@ -176,6 +177,50 @@ def test_a_deleted_job_is_stopped(
         service.files.delete(deleted.file_token)
         until(lambda: not is_alive(pid), 10.0)
         assert service.finished(service.submit("next")).state == "done"
+
+
+def test_who_deletes_jobs_at_work_keeps_nobody_waiting(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store) as supervisor:
+        ready = []
+        for _ in range(4):
+            job = service.submit(do="hang")
+            service.running(job)
+            (pid,) = supervisor.status().pids
+            service.jobs.delete(job.id)
+            while is_alive(pid):
+                ready.append(supervisor.status().ready)
+            # The worker was young, and the next one comes all the same.
+            began = time.monotonic()
+            while not supervisor.status().pids:
+                ready.append(supervisor.status().ready)
+            assert time.monotonic() - began < 2.0
+        assert ready and all(ready)
+
+
+def test_a_clip_that_ends_its_worker_makes_no_other_wait(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    with supervised(settings, store) as supervisor:
+        for _ in range(3):
+            assert service.finished(service.submit(do="crash")).code == "crashed"
+        until(lambda: supervisor.status().pids, 2.0)
+
+
+def test_results_that_are_too_old_leave_one_line_in_the_audit_log(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    jobs = [service.submit(f"clip {n}") for n in range(3)]
+    with supervised(settings, store):
+        for job in jobs:
+            service.finished(job)
+    with supervised(settings, store, keep_results_s=-1.0):
+        until(lambda: service.jobs.get(jobs[0].id) is None)
+        (entry,) = until(AuditLog(store).entries, 5.0)
+    assert (entry.who, entry.action, entry.what) == (
+        "system", "estimate.expire", "3 finished jobs"
+    )  # fmt: skip
 
 
 def test_a_job_at_work_when_the_server_stops_is_done_after_the_next_start(

@@ -481,12 +481,37 @@ def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
         for headers in (
             {"Host": "pallor.example"},
             {"X-Forwarded-For": "192.0.2.1"},
+            {"Via": "1.1 proxy"},
         ):
             answer = client.get("/v1/models", headers=headers)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_site")
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as proxy:
+            proxy.sendall(b"GET /v1/models HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+            assert b" 403 " in proxy.makefile("rb").readline()
         # A page elsewhere that posts to this machine.
         answer = client.post("/v1/estimates", headers={"Origin": "https://elsewhere.example"})
         assert answer.status_code == 403
+
+
+def test_without_keys_a_page_of_another_site_has_nothing_done(tmp_path: Path) -> None:
+    from pallor.service.settings import ServiceSettings
+    from pallor.service.store.audit import AuditLog
+    from pallor.service.store.engine import open_store
+
+    elsewhere = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    visit = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    with serve(tmp_path / "data") as server, server.client() as client:
+        # More than the rate limit allows at once.
+        for path in ("/v1/study/cohort.csv", "/study/export") * 80:
+            assert client.get(path, headers=elsewhere).status_code == 403
+        assert client.get("/v1/models").status_code == 200
+        store = open_store(ServiceSettings(data=server.data))
+        assert AuditLog(store).entries() == ()
+        store.close()
+        # A link is followed, in a window of its own.
+        for kind, status in (("document", 200), ("iframe", 403)):
+            headers = {**visit, "Sec-Fetch-Dest": kind}
+            assert client.get("/", headers=headers).status_code == status
 
 
 @pytest.mark.parametrize("options", [("--host", "0.0.0.0"), ("--host", "::")])  # noqa: S104

@@ -10,7 +10,11 @@ from pallor.service.content_type import kind_of
 from pallor.service.refusals import CrossSiteError, NotAcceptableError, TooManyRequestsError
 from pallor.service.security.exposure import Exposure, is_loopback
 from pallor.service.security.headers import CONTENT_SECURITY_POLICY
-from pallor.service.security.origin import refuse_cross_site, refuse_not_local
+from pallor.service.security.origin import (
+    refuse_cross_site,
+    refuse_cross_site_reading,
+    refuse_not_local,
+)
 from pallor.service.security.principal import LOCAL, Principal
 from pallor.service.security.rate_limits import MAX_BUCKETS, Rate, RateLimiter, Rates
 from pallor.service.security.sessions import LIFETIME_S, MAX_OF_KEY, SessionStore, csrf_matches
@@ -153,14 +157,54 @@ def test_other_sites_change_nothing(method: str, headers: dict[str, str], passes
         ({}, False),
         ({"host": "localhost", "x-forwarded-for": "192.0.2.1"}, False),
         ({"host": "localhost", "forwarded": "for=192.0.2.1"}, False),
+        ({"host": "localhost", "via": "1.1 proxy"}, False),
+        ({"host": "localhost", "x-forwarded-proto": "https"}, False),
+        ({"host": "localhost", "x-forwarded-port": "443"}, False),
+        ({"host": "localhost", "x-forwarded-server": "proxy"}, False),
     ],
 )
 def test_without_keys_only_who_means_this_machine(headers: dict[str, str], passes: bool) -> None:
     if passes:
-        refuse_not_local(Headers(headers))
+        refuse_not_local(Headers(headers), "1.1")
     else:
         with pytest.raises(CrossSiteError):
-            refuse_not_local(Headers(headers))
+            refuse_not_local(Headers(headers), "1.1")
+
+
+def test_without_keys_the_http_of_proxies_is_refused() -> None:
+    with pytest.raises(CrossSiteError, match="--behind-proxy"):
+        refuse_not_local(Headers({"host": "127.0.0.1"}), "1.0")
+
+
+VISIT = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "passes"),
+    [
+        ("/v1/study", {}, True),
+        ("/v1/study", {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}, True),
+        ("/v1/study", {"sec-fetch-site": "none", **VISIT}, True),
+        ("/v1/study", {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}, False),
+        ("/v1/study", {"sec-fetch-site": "cross-site", **VISIT}, False),
+        ("/metrics", {"sec-fetch-site": "same-site", **VISIT}, False),
+        ("/v1/study", {"origin": "http://localhost:3000"}, False),
+        ("/v1/study", {"origin": "http://localhost:8000"}, True),
+        ("/study", {"sec-fetch-site": "cross-site", **VISIT}, True),
+        ("/study", {"sec-fetch-site": "same-site", **VISIT}, True),
+        ("/study", {"sec-fetch-site": "cross-site", **VISIT, "sec-fetch-dest": "iframe"}, False),
+        ("/study", {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}, False),
+    ],
+)
+def test_without_keys_other_sites_ask_for_nothing(
+    path: str, headers: dict[str, str], passes: bool
+) -> None:
+    sent = Headers({"host": "localhost:8000", **headers})
+    if passes:
+        refuse_cross_site_reading(path, sent)
+    else:
+        with pytest.raises(CrossSiteError):
+            refuse_cross_site_reading(path, sent)
 
 
 def test_who_sees_what() -> None:

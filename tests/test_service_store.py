@@ -125,6 +125,38 @@ def test_first_come_first_served(store: Store) -> None:
     assert jobs.position(made[0]) is None
 
 
+def test_owners_take_turns(store: Store) -> None:
+    clock = Clock()
+    jobs = JobStore(store, clock)
+    names = {}
+    # Checks of a study's clips have no owner: together they are one.
+    for owner, count in (("many", 4), ("few", 2), (None, 2), ("late", 1)):
+        for number in range(count):
+            clock.now += 1.0
+            made = jobs.create("estimate", None, {}, owner)
+            names[made.id] = f"{owner} {number}"
+    by_turn = ["many 0", "few 0", "None 0", "late 0", "many 1", "few 1", "None 1", "many 2",
+               "many 3"]  # fmt: skip
+    assert {names[i]: jobs.position(i) for i in names} == {
+        name: place for place, name in enumerate(by_turn)
+    }
+
+    # One worker after the other: none of its jobs runs when it asks again.
+    served: list[str | None] = []
+    taken = []
+    for _ in range(5):
+        job = jobs.claim("w", served)
+        assert job is not None
+        assert jobs.finish(job.id, {})
+        taken.append(names[job.id])
+        served = [owner for owner in served if owner != job.owner] + [job.owner]
+    assert taken == by_turn[:5]
+    # Several workers that remember nothing: who has the fewest jobs at work comes first.
+    running = [jobs.claim(f"w{number}") for number in range(4)]
+    expected = ["many 2", "few 1", "None 1", "many 3"]
+    assert [names[job.id] for job in running if job is not None] == expected
+
+
 def test_old_results_are_forgotten_and_waiting_jobs_are_not(store: Store) -> None:
     clock = Clock()
     jobs = JobStore(store, clock)

@@ -19,10 +19,13 @@ from starlette.requests import Request
 
 from pallor.service import answers, uploads
 from pallor.service.api import events
+from pallor.service.api.arrivals import MAX_UPLOADS_OF_KEY, MAX_WAITING_OF_OWNER
+from pallor.service.api.events import MAX_STREAMS, MAX_STREAMS_OF_KEY, refuse_too_many
 from pallor.service.app import create_app
 from pallor.service.errors import StoreError
 from pallor.service.model_cards import LoadedModels
 from pallor.service.refusals import (
+    BusyError,
     ClientGoneError,
     InvalidRequestError,
     MalformedUploadError,
@@ -327,6 +330,81 @@ def test_files_and_folders_are_their_owners_alone(app: FastAPI) -> None:
     assert services.files.folder.stat().st_mode & 0o077 == 0
     assert services.settings.data.stat().st_mode & 0o077 == 0
     services.files.delete(token)
+
+
+def test_no_key_takes_all_the_places_of_uploads(app: FastAPI) -> None:
+    keys = app.state.services.keys
+    greedy, other = ({"Authorization": f"Bearer {keys.add(n, 'measure')}"} for n in "ab")
+    begun = form(part("file", CLIP))[:500]
+
+    async def go() -> None:
+        stop = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield begun
+            await stop.wait()
+
+        kind = {"Content-Type": "multipart/form-data; boundary=edge"}
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+
+            async def send(key: dict[str, str]) -> httpx.Response:
+                return await client.post("/v1/estimates", content=slow(), headers={**kind, **key})
+
+            held = [asyncio.create_task(send(greedy)) for _ in range(MAX_UPLOADS_OF_KEY)]
+            while app.state.uploads.total() < MAX_UPLOADS_OF_KEY:
+                await asyncio.sleep(0.01)
+            refused = await client.post(
+                "/v1/estimates", files={"file": ("a.mp4", CLIP)}, headers=greedy
+            )
+            taken = await client.post(
+                "/v1/estimates", files={"file": ("a.mp4", b"MZ")}, headers=other
+            )
+            stop.set()
+            await asyncio.gather(*held)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "busy")
+        assert "this key" in refused.json()["error"]["text"]
+        # Looked at, not refused for want of room.
+        assert taken.status_code == 415
+
+    asyncio.run(go())
+    assert app.state.uploads == {}
+    assert list(app.state.services.files.folder.iterdir()) == []
+
+
+def test_no_owner_takes_the_whole_queue(app: FastAPI) -> None:
+    services = app.state.services
+    secret = services.keys.add("a", "measure")
+    (key,) = services.keys.list()
+    for _ in range(MAX_WAITING_OF_OWNER):
+        services.jobs.create("estimate", None, {}, key.id)
+    request = {"files": {"file": ("a.mp4", CLIP)}}
+    mine = {"Authorization": f"Bearer {secret}"}
+    answer = ask(app, "POST", "/v1/estimates", headers=mine, **request)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+    assert int(answer.headers["retry-after"]) >= 1
+    other = {"Authorization": f"Bearer {services.keys.add('b', 'measure')}"}
+    answer = ask(app, "POST", "/v1/estimates", headers=other, **request)
+    # There is no model; but for that it would be taken.
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_model")
+
+
+def test_no_key_takes_all_streams(app: FastAPI) -> None:
+    services = app.state.services
+    secret = services.keys.add("a", "measure")
+    (key,) = services.keys.list()
+    job = services.jobs.create("estimate", None, {}, key.id)
+    streams = app.state.streams
+    streams |= {("another", n) for n in range(MAX_STREAMS_OF_KEY)}
+    refuse_too_many(streams, key.id)
+    streams |= {(key.id, n) for n in range(MAX_STREAMS_OF_KEY)}
+    address = f"/v1/estimates/{job.id}/events"
+    answer = ask(app, "GET", address, headers={"Authorization": f"Bearer {secret}"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+    # Who sits at a machine without keys has what all have together.
+    refuse_too_many({(None, n) for n in range(MAX_STREAMS - 1)}, None)
+    with pytest.raises(BusyError):
+        refuse_too_many({(None, n) for n in range(MAX_STREAMS)}, None)
 
 
 def test_streams_of_events_end_and_are_counted(app: FastAPI) -> None:

@@ -174,11 +174,23 @@ def test_days_that_are_taken() -> None:
     assert problems(SessionFields, {"name": "1", "date": later}) == {"date": "future"}
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "＝1", "a\nb", "a\tb", "x" * 201])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-1", "@x", "＝1", "a\nb", "a\tb", "x" * 201),
+        # Where ";" separates cells, what follows it begins one.
+        *("x;=cmd|' /C calc'!A1", "x; =1", "x;-1", "x;@y", "x;＝1", 'x;"=1', "x\t=1", '"=1'),
+    ],
+)
 def test_lines_that_a_spreadsheet_would_run_are_refused(text: str) -> None:
     code = "too_long" if len(text) > 200 else "characters"
     assert problems(SessionFields, {"name": "1", "site": text}) == {"site": code}
     assert problems(ClipFields, {"camera": text}) == {"camera": code}
+
+
+def test_lines_that_only_hold_such_signs_are_taken() -> None:
+    for text in ("Pixel 7; front", "phone A - 1080p", "ward 3 (a=b); bed 2", "x@y"):
+        assert ClipFields.from_dict({"camera": text}).camera == text
 
 
 @pytest.mark.parametrize(

@@ -575,6 +575,26 @@ def test_a_client_that_leaves_the_export_leaves_nothing_open(site: Site, clips: 
         client.delete("/v1/participants/L1")
 
 
+def test_a_revoked_key_ends_its_export(site: Site, clips: list[Path]) -> None:
+    secret = succeed("keys", "add", "leaver", "--role", "study", *site.options).strip()
+    with site.client() as client, site.server.client(secret) as leaver:
+        enter(client, "K1", "s")
+        assert send(client, "K1", "s", clips[0].read_bytes() + b"key").status_code == 202
+        # Without filling the disk.
+        os.truncate(site.clips()[0], 500 * 2**20)
+        with leaver.stream("GET", "/v1/study/export.zip") as stream:
+            assert stream.status_code == 200
+            pieces = stream.iter_raw(2**20)
+            next(pieces)
+            succeed("keys", "revoke", "leaver", *site.options)
+            # The client sees that it is not whole.
+            with pytest.raises(httpx.RemoteProtocolError):
+                for _ in pieces:
+                    pass
+        assert "its key was revoked" in site.server.log.read_text()
+        client.delete("/v1/participants/K1")
+
+
 def test_a_large_export_does_not_grow_the_server(site: Site, clips: list[Path]) -> None:
     process = Path(f"/proc/{site.server.pid}")
     if not process.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from pallor.service.api import (
     study_clips,
     visits,
 )
-from pallor.service.api.arrivals import MAX_UPLOADS
 from pallor.service.api.description import DescribedApp
 from pallor.service.files import FileStore
 from pallor.service.hint_process import HintProcess
@@ -115,7 +115,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     )
     app.state.services = services
     app.state.guard = Guard(keys, SessionStore(), RateLimiter(rates or Rates()), exposure)
-    app.state.uploads = asyncio.Semaphore(MAX_UPLOADS)
+    app.state.uploads = Counter()
     app.state.streams = set()
     app.state.exports = set()
     app.state.hint_process = HintProcess(settings.face_model)

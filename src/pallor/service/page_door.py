@@ -83,7 +83,7 @@ class PageReader:
         guard.limiter.take("estimates", f"{principal.name} {address_of(request)}")
         study = self.services.study
         await asyncio.to_thread(clips.check_may_add, study, code, session_name)
-        async with arriving_clip(request) as (token, upload):
+        async with arriving_clip(request, key_id=principal.key_id, owner=None) as (token, upload):
             fields = dict(upload.fields)
             check_csrf(principal, fields.pop("csrf", None))
             await asyncio.to_thread(

@@ -13,11 +13,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pallor.service.api.arrivals import arriving_clip, form_of
-from pallor.service.api.events import MAX_STREAMS, events_of
+from pallor.service.api.events import Streams, events_of, refuse_too_many
 from pallor.service.api.options import FIELDS, read_options
 from pallor.service.api.representation import as_fhir, as_json, wants_fhir
 from pallor.service.api.words import LOCATION, RETRY_AFTER, EstimateState, errors
-from pallor.service.refusals import BusyError, UnknownError
+from pallor.service.refusals import UnknownError
 from pallor.service.security.guard import allow
 from pallor.service.security.principal import Principal
 from pallor.service.services import Services, services_of
@@ -57,12 +57,13 @@ async def create(request: Request, principal: MayCreate) -> Response:
     The answer names the estimate's id. Ask for it until its state is ``done`` or ``failed``, or
     listen to its events. The clip is deleted as soon as it was processed.
     """
-    services = services_of(request)
+    services, key_id = services_of(request), principal.key_id
 
     def options_of(fields: Mapping[str, str]) -> dict[str, Any]:
         return read_options(fields, services.models)
 
-    async with arriving_clip(request, options_of) as (token, upload):
+    arriving = arriving_clip(request, key_id=key_id, owner=key_id, check=options_of)
+    async with arriving as (token, upload):
         # Once more: fields may stand behind the clip.
         options = options_of(upload.fields)
         job = await asyncio.to_thread(_queue, services, principal, token, options)
@@ -135,9 +136,8 @@ async def events(estimate_id: str, request: Request, principal: May) -> Response
     """Follow an estimate by server-sent events."""
     services = services_of(request)
     job = await _own(services, principal, estimate_id)
-    streams: set[object] = request.app.state.streams
-    if len(streams) >= MAX_STREAMS:
-        raise BusyError("too many clients are listening; ask for the estimate itself instead")
+    streams: Streams = request.app.state.streams
+    refuse_too_many(streams, principal.key_id)
     return StreamingResponse(
         events_of(services, job.id, streams, principal.key_id),
         media_type="text/event-stream",

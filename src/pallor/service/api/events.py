@@ -7,10 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from pallor.service.refusals import BusyError
+
 if TYPE_CHECKING:
     from pallor.service.services import Services
 
 MAX_STREAMS = 200
+MAX_STREAMS_OF_KEY = 16
+"""Others are told to ask, as pages do by themselves where no events come."""
 POLL_S = 0.3
 QUIET_S = 15.0
 """So often something is sent at least: proxies close what is silent."""
@@ -20,8 +24,29 @@ LONGEST_S = 3600.0
 """Browsers connect again by themselves."""
 
 
+Streams = set[tuple[str | None, object]]
+"""The open streams: of each the key, and an object of its own."""
+
+
+def refuse_too_many(streams: Streams, key_id: str | None) -> None:
+    """Say whether one more stream may be opened.
+
+    Raises
+    ------
+    BusyError
+        If there are too many, or too many of this key.
+    """
+    if len(streams) >= MAX_STREAMS:
+        raise BusyError("too many clients are listening; ask for the estimate itself instead")
+    of_key = sum(holder == key_id for holder, _ in streams)
+    if key_id is not None and of_key >= MAX_STREAMS_OF_KEY:
+        raise BusyError(
+            "too many clients are listening with this key; ask for the estimate itself instead"
+        )
+
+
 async def events_of(
-    services: Services, job_id: str, streams: set[object], key_id: str | None = None
+    services: Services, job_id: str, streams: Streams, key_id: str | None = None
 ) -> AsyncIterator[bytes]:
     """Yield a job's changes until it is finished or gone, or who listens may no longer.
 
@@ -32,11 +57,11 @@ async def events_of(
     job_id
         Of a job.
     streams
-        Holds one object for each open stream.
+        Those that are open.
     key_id
         Of who listens; a stream does not outlive its key. None where there are no keys.
     """
-    me = object()
+    me = (key_id, object())
     streams.add(me)
     services.metrics.streams.inc()
     try:

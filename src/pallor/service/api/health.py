@@ -40,7 +40,7 @@ async def readyz(request: Request) -> Response:
     """
     services = services_of(request)
     database = await asyncio.to_thread(_database, services)
-    workers = services.workers.status().alive > 0
+    workers = services.workers.status().ready
     answer = Readiness(
         ready=database and workers,
         database=database,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+import logging
+import time
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -16,6 +18,7 @@ from pallor.service.api.words import errors
 from pallor.service.export.study_export import cohort_csv, export_of
 from pallor.service.export.zip_stream import zip_stream
 from pallor.service.refusals import BusyError
+from pallor.service.services import services_of
 from pallor.service.study.cohort_rows import export_rows
 from pallor.service.study.summary import summary
 
@@ -27,6 +30,10 @@ if TYPE_CHECKING:
 
 MAX_EXPORTS = 4
 """Exports that are sent at the same time."""
+KEY_S = 1.0
+"""So often it is looked whether the key of an export was revoked."""
+
+_log = logging.getLogger("pallor.service")
 
 router = APIRouter(prefix="/v1/study", tags=["study"])
 
@@ -79,7 +86,12 @@ async def export(request: Request, use: Use) -> Response:
     running: set[object] = request.app.state.exports
     if len(running) >= MAX_EXPORTS:
         raise BusyError("too many exports are being sent; wait for one to end", 60)
-    return ExportResponse(await use.do(_contents), running)
+    keys, key_id = services_of(request).keys, use.key_id
+
+    def may_go_on() -> bool:
+        return key_id is None or keys.is_valid(key_id)
+
+    return ExportResponse(await use.do(_contents), running, may_go_on)
 
 
 class ExportResponse(StreamingResponse):
@@ -91,11 +103,18 @@ class ExportResponse(StreamingResponse):
         What goes in.
     running
         Holds one object for each export that is being sent.
+    may_go_on
+        Whether the client may still have it; asked now and then. Where not, the zip breaks off.
     """
 
-    def __init__(self, contents: ExportContents, running: set[object]) -> None:
+    def __init__(
+        self,
+        contents: ExportContents,
+        running: set[object],
+        may_go_on: Callable[[], bool],
+    ) -> None:
         self._running = running
-        self._pieces: Generator[bytes, None, None] = zip_stream(contents)
+        self._pieces = _while_allowed(zip_stream(contents), may_go_on)
         super().__init__(
             self._pieces, media_type="application/zip", headers=_attachment("study.zip")
         )
@@ -105,12 +124,32 @@ class ExportResponse(StreamingResponse):
         self._running.add(self)
         try:
             await super().__call__(scope, receive, send)
+        except _RevokedError:
+            # The server closes a connection whose answer has no end: nobody takes it for whole.
+            _log.warning("an export was broken off: its key was revoked")
         finally:
             self._running.discard(self)
             # Where the client is gone, the framework has waited for the thread that reads a piece.
             # Where the server is told to stop, the thread still reads, and closes what it read.
             with contextlib.suppress(ValueError):
                 self._pieces.close()
+
+
+class _RevokedError(Exception):
+    """The key of an export was revoked while it was sent."""
+
+
+def _while_allowed(
+    pieces: Generator[bytes, None, None], may_go_on: Callable[[], bool]
+) -> Generator[bytes, None, None]:
+    looked_s = time.monotonic()
+    with contextlib.closing(pieces):
+        for piece in pieces:
+            if time.monotonic() - looked_s >= KEY_S:
+                looked_s = time.monotonic()
+                if not may_go_on():
+                    raise _RevokedError
+            yield piece
 
 
 def _contents(study: Study, who: str) -> ExportContents:

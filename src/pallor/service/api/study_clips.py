@@ -44,7 +44,8 @@ async def add(
     """
     # Nobody sends a video that will be refused.
     await asyncio.to_thread(clips.check_may_add, use.study, code, session)
-    async with arriving_clip(request, _refuse_unknown) as (token, upload):
+    arriving = arriving_clip(request, key_id=use.key_id, owner=None, check=_refuse_unknown)
+    async with arriving as (token, upload):
         # Once more: fields may stand behind the clip.
         _refuse_unknown(upload.fields)
         _, clip = await use.do(

@@ -29,10 +29,13 @@ class StudyUse:
         Of the application.
     who
         For the audit log.
+    key_id
+        Of the key; None without one.
     """
 
     study: Study
     who: str
+    key_id: str | None
 
     async def do(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function of the study in a thread: its last argument is who does it."""
@@ -51,7 +54,7 @@ def use_study(rate: str = "general") -> Callable[[Request], Awaitable[StudyUse]]
 
     async def use(request: Request) -> StudyUse:
         principal = await admit(request)
-        return StudyUse(services_of(request).study, principal.name)
+        return StudyUse(services_of(request).study, principal.name, principal.key_id)
 
     return use
 

@@ -17,8 +17,10 @@ from types import TracebackType
 from pallor.service.errors import JobTimeError, StoreError
 from pallor.service.files import FileStore
 from pallor.service.jobs.kinds import KINDS, JobFiles
+from pallor.service.jobs.worker import AS_MEANT
 from pallor.service.jobs.worker_process import WorkerProcess
 from pallor.service.settings import ServiceSettings
+from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store
 from pallor.service.store.job import FAILED, Job
 from pallor.service.store.jobs import JobStore
@@ -31,7 +33,8 @@ _LOST_EVERY_S = 2.0
 _TIDY_EVERY_S = 30.0
 _LONGEST_PAUSE_S = 30.0
 _YOUNG_S = 10.0
-"""A worker that ends sooner does not get going: the next start waits, longer each time."""
+"""A worker that ends sooner, has no job and does not say why, does not get going: the next start
+waits, longer each time."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,12 +51,21 @@ class SupervisorStatus:
         How often a worker was started again since the start.
     pids
         Of those alive.
+    following
+        Number of those that are started at this moment, in the place of one that ended as it
+        should.
     """
 
     wanted: int
     alive: int
     restarts: int
     pids: tuple[int, ...]
+    following: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a job would be worked on."""
+        return self.alive + self.following > 0
 
 
 class Supervisor:
@@ -88,6 +100,7 @@ class Supervisor:
         self._lost_s = lost_s
         self._tidy = tidy
         self._jobs = JobStore(store)
+        self._audit = AuditLog(store)
         self._uploads = FileStore(settings.uploads)
         self._files = JobFiles(settings)
         self._slots = [_Slot() for _ in range(settings.workers)]
@@ -122,9 +135,15 @@ class Supervisor:
 
     def status(self) -> SupervisorStatus:
         """Return how the workers are."""
-        workers = [slot.worker for slot in self._slots]
-        pids = tuple(w.pid for w in workers if w is not None and w.status is None)
-        return SupervisorStatus(len(self._slots), len(pids), self._restarts, pids)
+        pids: list[int] = []
+        following = 0
+        for slot in self._slots:
+            worker = slot.worker
+            if worker is not None and worker.status is None:
+                pids.append(worker.pid)
+            elif slot.follows or (worker is not None and worker.status in AS_MEANT):
+                following += 1
+        return SupervisorStatus(len(self._slots), len(pids), self._restarts, tuple(pids), following)
 
     def __enter__(self) -> Supervisor:
         self.start()
@@ -166,7 +185,7 @@ class Supervisor:
         if self._is_due("lost", _LOST_EVERY_S):
             self._forget_uploads(self._jobs.requeue_lost(self._lost_s))
         if self._is_due("tidy", _TIDY_EVERY_S):
-            self._jobs.expire(self._settings.keep_results_s)
+            self._expire()
             self._uploads.sweep(self._jobs.file_tokens)
             if self._tidy is not None:
                 self._tidy()
@@ -183,13 +202,24 @@ class Supervisor:
         if worker is not None and worker.status is not None:
             _log.warning("worker %d ended with status %s", worker.pid, worker.status)
             # The slot is emptied last: where the database does not answer, it is tried again.
-            self._forget_uploads(self._jobs.release(worker.worker_id))
+            released = self._jobs.release(worker.worker_id)
+            self._forget_uploads(released)
+            as_meant = worker.status in AS_MEANT
             worker.kill()
-            slot.pause(time.monotonic() - worker.started_s < _YOUNG_S)
+            # Who deletes jobs, or sends clips that end workers, must not make the others wait.
+            young = time.monotonic() - worker.started_s < _YOUNG_S
+            slot.pause(young and not as_meant and not released)
+            slot.follows = as_meant
             slot.worker = worker = None
             self._restarts += 1
         if worker is None and time.monotonic() >= slot.next_s and not self._stopping.is_set():
             slot.worker = WorkerProcess(self._settings, self._work)
+            slot.follows = False
+
+    def _expire(self) -> None:
+        number = self._jobs.expire(self._settings.keep_results_s)
+        if number:
+            self._audit.add("system", "estimate.expire", f"{number} finished jobs")
 
     def _stop_overdue(self) -> None:
         limit_s = self._settings.job_time_limit_s
@@ -226,15 +256,19 @@ class Supervisor:
                 # After the next start the job is seen to be lost, and done then.
                 _log.error("%s", error.text)
         for slot in self._slots:
-            slot.worker = None
+            slot.worker, slot.follows = None, False
 
 
 class _Slot:
-    """The place of one worker."""
+    """The place of one worker.
+
+    It `follows` from the end of a worker that ended as it should until the next is started.
+    """
 
     def __init__(self) -> None:
         self.worker: WorkerProcess | None = None
         self.next_s = 0.0
+        self.follows = False
         self._pause_s = 0.0
 
     def pause(self, young: bool) -> None:

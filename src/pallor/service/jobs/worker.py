@@ -39,6 +39,8 @@ POLL_S = 0.1
 HEARTBEAT_S = 1.5
 PROGRESS_S = 0.25
 """Shortest time between two reports of progress."""
+MAX_SERVED = 100
+"""Owners remembered, so that they take turns."""
 
 ORPHANED = 3
 """Exit status where the supervisor is gone."""
@@ -46,6 +48,8 @@ NOT_MINE = 4
 """Exit status where the job was deleted, or given to another worker."""
 OUT_OF_MEMORY = 5
 """Exit status after a job that ran out of memory: what a library holds then is in doubt."""
+AS_MEANT = frozenset({NOT_MINE, OUT_OF_MEMORY})
+"""Exit statuses of a worker that got going and ended as it should; another takes its place."""
 
 
 class Worker:
@@ -79,12 +83,13 @@ class Worker:
         self._files = files
         self._works = works
         self._draining = draining
+        self._served: list[str | None] = []
 
     def run(self) -> int:
         """Work until told to stop; return the exit status."""
         while not self._draining.is_set():
             try:
-                job = self._jobs.claim(self._id)
+                job = self._jobs.claim(self._id, self._served)
             except StoreError as error:
                 # It may come back; the supervisor says it in the log.
                 _log(error.text)
@@ -92,7 +97,10 @@ class Worker:
                 continue
             if job is None:
                 self._draining.wait(POLL_S)
-            elif not self.do(job):
+                continue
+            served = [owner for owner in self._served if owner != job.owner]
+            self._served = [*served, job.owner][-MAX_SERVED:]
+            if not self.do(job):
                 return OUT_OF_MEMORY
         return 0
 

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from pallor.service.refusals import CrossSiteError, NoKeyError, RoleError
-from pallor.service.security.origin import SAFE_METHODS, refuse_cross_site, refuse_not_local
+from pallor.service.security.origin import (
+    SAFE_METHODS,
+    refuse_cross_site,
+    refuse_cross_site_reading,
+    refuse_not_local,
+)
 from pallor.service.security.principal import LOCAL, Principal
 from pallor.service.security.sessions import cookie_name, csrf_matches
 from pallor.service.store.keys import Role
@@ -69,7 +74,8 @@ class Guard:
         # Also where every key was revoked: who revokes the last one does not mean "open".
         if self.exposure.beyond_this_machine or len(await asyncio.to_thread(self.keys.list)) > 0:
             return None
-        refuse_not_local(request.headers)
+        refuse_not_local(request.headers, request.scope["http_version"])
+        refuse_cross_site_reading(request.scope["path"], request.headers)
         return LOCAL
 
     async def check_secret(self, request: Request, secret: str) -> Key:

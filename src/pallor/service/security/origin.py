@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDED = (
+    *("forwarded", "via", "x-real-ip", "x-forwarded-for", "x-forwarded-host"),
+    *("x-forwarded-proto", "x-forwarded-port", "x-forwarded-server"),
+)
+_NO_PAGES = ("/v1/", "/metrics")
 
 
 def refuse_cross_site(method: str, headers: Headers) -> None:
@@ -23,20 +27,31 @@ def refuse_cross_site(method: str, headers: Headers) -> None:
     CrossSiteError
         ``Sec-Fetch-Site`` names another site, or ``Origin`` is not this host.
     """
-    if method in SAFE_METHODS:
-        return
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        raise CrossSiteError("a page of another site may not do this")
-    origin = headers.get("origin")
-    if origin is not None and _netloc(origin) != headers.get("host", "").lower():
+    if method not in SAFE_METHODS and _from_elsewhere(headers):
         raise CrossSiteError("a page of another site may not do this")
 
 
-def refuse_not_local(headers: Headers) -> None:
+def refuse_cross_site_reading(path: str, headers: Headers) -> None:
+    """Refuse what another site's page asks for where no key and no cookie is needed.
+
+    Such a page cannot read the answer, but what it asks for would be done, counted and written
+    into the audit log as if the user had asked. A link to a page of the service may be followed.
+
+    Raises
+    ------
+    CrossSiteError
+        ``Sec-Fetch-Site`` or ``Origin`` is another site, and it is no visit to a page.
+    """
+    if _from_elsewhere(headers) and (path.startswith(_NO_PAGES) or not _is_visit(headers)):
+        raise CrossSiteError("a page of another site may not ask for this")
+
+
+def refuse_not_local(headers: Headers, http_version: str) -> None:
     """Refuse what does not come from a program of this machine that means this machine.
 
     Where there are no keys whoever reaches the port may do everything. A web page whose name was
-    made to resolve to 127.0.0.1 reaches it, too, and so does a proxy: both show in the headers.
+    made to resolve to 127.0.0.1 reaches it, too, and so does a proxy: the former shows in the
+    headers, and so does a proxy that says what it is. Some speak HTTP/1.0, which no browser does.
 
     Raises
     ------
@@ -48,10 +63,23 @@ def refuse_not_local(headers: Headers) -> None:
         raise CrossSiteError(
             "without keys this service answers on loopback only; make a key with pallor keys add"
         )
-    if any(name in headers for name in _FORWARDED):
+    if http_version == "1.0" or any(name in headers for name in _FORWARDED):
         raise CrossSiteError(
             "without keys this service answers no proxy; start it with --behind-proxy and a key"
         )
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and _netloc(origin) != headers.get("host", "").lower()
+
+
+def _is_visit(headers: Headers) -> bool:
+    """Tell whether a browser's window goes to the address, not a frame or a script."""
+    names = ("sec-fetch-mode", "sec-fetch-dest")
+    return [headers.get(name) for name in names] == ["navigate", "document"]
 
 
 def _netloc(origin: str) -> str | None:

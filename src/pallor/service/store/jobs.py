@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pallor.service.errors import JobCrashedError
@@ -89,30 +89,43 @@ class JobStore:
             row = session.get(JobRow, job_id)
             return None if row is None else _job(row)
 
-    def claim(self, worker_id: str) -> Job | None:
-        """Take the oldest job that waits; no other worker gets it.
+    def claim(self, worker_id: str, served: Sequence[str | None] = ()) -> Job | None:
+        """Take a job that waits; no other worker gets it.
+
+        Owners take turns, so that who sends many clips does not keep the others waiting: first
+        comes the owner of whom the fewest jobs run, then the one whom this worker has served
+        longest ago, then the oldest job. Checks of clips have one owner, the study.
 
         Parameters
         ----------
         worker_id
             Unique to the process that asks.
+        served
+            Owners whom it has served, the latest last; any other owner comes before them.
 
         Returns
         -------
         Job | None
             Now running; None where none waits.
         """
-        from sqlalchemy import select
+        from sqlalchemy import func, select
+        from sqlalchemy.orm import aliased
 
         from pallor.service.store.tables import JobRow
 
-        oldest = (
+        other = aliased(JobRow)
+        running = (
+            select(func.count(other.id))
+            .where(other.state == RUNNING, other.owner.is_not_distinct_from(JobRow.owner))
+            .scalar_subquery()
+        )
+        next_one = (
             select(JobRow)
             .where(JobRow.state == QUEUED)
-            .order_by(JobRow.created_s, JobRow.id)
+            .order_by(running, *_turn(served), JobRow.created_s, JobRow.id)
             .limit(1)
             # SQLite ignores this; there the whole transaction holds the lock of writers.
-            .with_for_update(skip_locked=True)
+            .with_for_update(of=JobRow, skip_locked=True)
         )
         # Idle workers ask often: they must not keep those that write from writing.
         waits = select(JobRow.id).where(JobRow.state == QUEUED).limit(1)
@@ -120,7 +133,7 @@ class JobStore:
             if session.scalar(waits) is None:
                 return None
         with self._store.transaction() as session:
-            row = session.scalars(oldest).first()
+            row = session.scalars(next_one).first()
             if row is None:
                 return None
             row.state, row.stage, row.share = RUNNING, "starting", 0.0
@@ -323,6 +336,16 @@ class JobStore:
         with self._store.reading() as session:
             return frozenset(str(token) for token in session.scalars(needed))
 
+    def waiting(self, owner: str | None) -> int:
+        """Return the number of jobs of one owner that wait."""
+        from sqlalchemy import func, select
+
+        from pallor.service.store.tables import JobRow
+
+        number = select(func.count()).where(JobRow.state == QUEUED, JobRow.owner == owner)
+        with self._store.reading() as session:
+            return int(session.scalar(number) or 0)
+
     def counts(self) -> dict[str, int]:
         """Return the number of jobs in each state, for metrics and limits."""
         from sqlalchemy import func, select
@@ -336,21 +359,30 @@ class JobStore:
             }
 
     def position(self, job_id: str) -> int | None:
-        """Return how many jobs wait before this one; None unless it waits itself."""
+        """Return how many jobs wait before this one; None unless it waits itself.
+
+        Owners take turns: before it come as many of each other owner as of its own, and those
+        that come meanwhile may be more.
+        """
         from sqlalchemy import func, select
 
         from pallor.service.store.tables import JobRow
 
+        number = func.row_number()
+        turn = number.over(partition_by=JobRow.owner, order_by=(JobRow.created_s, JobRow.id))
+        waiting = (
+            select(JobRow.id, JobRow.created_s, turn.label("turn"))
+            .where(JobRow.state == QUEUED)
+            .subquery()
+        )
+        order = (waiting.c.turn, waiting.c.created_s, waiting.c.id)
+        places = select(waiting.c.id, number.over(order_by=order).label("place")).subquery()
         with self._store.reading() as session:
-            row = session.get(JobRow, job_id)
-            if row is None or row.state != QUEUED:
+            # Of most jobs that are asked about it is known without counting.
+            if session.scalar(select(JobRow.state).where(JobRow.id == job_id)) != QUEUED:
                 return None
-            before = select(func.count()).where(
-                JobRow.state == QUEUED,
-                (JobRow.created_s < row.created_s)
-                | ((JobRow.created_s == row.created_s) & (JobRow.id < row.id)),
-            )
-            return int(session.scalar(before) or 0)
+            place = select(places.c.place).where(places.c.id == job_id)
+            return int(session.scalars(place).one()) - 1
 
     def _change(self, job_id: str, only_of: str | None, **values: Any) -> bool:
         from sqlalchemy import update
@@ -405,6 +437,16 @@ class JobStore:
             f"{row.attempts} times; record another clip"
         )
         row.finished_s = self._clock()
+
+
+def _turn(served: Sequence[str | None]) -> list[Any]:
+    """Return what puts owners in order that were served; those that were not come first."""
+    from sqlalchemy import case
+
+    from pallor.service.store.tables import JobRow
+
+    places = [(JobRow.owner == owner, place) for place, owner in enumerate(served, 1)]
+    return [case(*places, else_=0)] if places else []
 
 
 def _added(session: Session, row: JobRow) -> Job:

@@ -144,6 +144,11 @@ class KeyStore:
             row = session.get(KeyRow, key_id)
             return None if row is None else _key(row)
 
+    def is_valid(self, key_id: str) -> bool:
+        """Tell whether there is a key of this id that was not revoked."""
+        key = self.get(key_id)
+        return key is not None and key.revoked_s is None
+
     def revoke(self, name_or_id: str) -> Key:
         """Make a key worthless; it stays in the list.
 

@@ -27,7 +27,9 @@ _THOUSANDS = re.compile(r"[+-]?\d+,\d{3}", re.ASCII)
 # Nobody knows an altitude to the millimetre: 1.650 m is written so where a point groups digits.
 _GROUPED = re.compile(r"[+-]?\d{1,2}\.\d{3}", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_FORMULA = "=+-@\uff1d\uff0b\uff0d\uff20"
+# At the beginning of a line, or of what becomes a cell where ";" separates cells; quotation marks
+# are lost on the way there.
+_FORMULA = re.compile("(?:^|;)[\\s\"']*([=+\\-@\uff1d\uff0b\uff0d\uff20])")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -141,9 +143,12 @@ def read_line(name: str, value: object) -> str:
     _not_longer(name, text, MAX_LINE)
     if not text.isprintable():
         raise ProblemError("characters", f"{name} holds characters that cannot be printed")
-    if text[0] in _FORMULA:
+    formula = _FORMULA.search(text)
+    if formula is not None:
         raise ProblemError(
-            "characters", f"{name} begins with {text[0]}, which spreadsheets run as a formula"
+            "characters",
+            f"{name} has {formula[1]} at the beginning or after ';', which spreadsheets run as a "
+            "formula: leave it out",
         )
     return text
 

@@ -16,6 +16,7 @@ SHOWN_CODES: Final = 200
 
 def _show(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     table = cohort_rows.export_rows(visit.study)
+    visit.study.audit.add(visit.who, "participant.list", "who an export lacks")
     rows = table.rows
     usable = Counter(row.usable for row in rows)
     counts = {

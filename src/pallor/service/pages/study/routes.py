@@ -60,11 +60,11 @@ PAGES: Final[Mapping[str, Page]] = MappingProxyType(
         f"{_SESSION}/details": session_pages.DETAILS,
         f"{_SESSION}/delete": session_pages.DELETE,
         f"{_SESSION}/blood": hemoglobin_pages.NEW,
-        f"{_SESSION}/blood/{{value:int}}": hemoglobin_pages.CHANGE,
-        f"{_SESSION}/blood/{{value:int}}/delete": hemoglobin_pages.DELETE,
+        f"{_SESSION}/blood/{{value}}": hemoglobin_pages.CHANGE,
+        f"{_SESSION}/blood/{{value}}/delete": hemoglobin_pages.DELETE,
         CLIPS: clip_pages.ALL,
-        f"{_SESSION}/clips/{{clip:int}}/check": clip_pages.CHECK,
-        f"{_SESSION}/clips/{{clip:int}}/delete": clip_pages.DELETE,
+        f"{_SESSION}/clips/{{clip}}/check": clip_pages.CHECK,
+        f"{_SESSION}/clips/{{clip}}/delete": clip_pages.DELETE,
     }
 )
 """Path to page. A page with a form takes it at its own address."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pallor.service.study.study import Study
 
 _LARGEST_ID = 2**31 - 1
+# No more digits: Python refuses to read numbers of some thousand.
+_ID = re.compile(r"\d{1,10}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class Visit:
         Raises
         ------
         UnknownError
-            If it is larger than any that was given out.
+            If it is none, or larger than any that was given out.
         """
-        number = int(self.request.path_params[name])
-        if not 0 < number <= _LARGEST_ID:
+        text = str(self.request.path_params[name])
+        if _ID.fullmatch(text) is None or not 0 < int(text) <= _LARGEST_ID:
             raise UnknownError("there is no such page")
-        return number
+        return int(text)
 
     @cached_property
     def participant(self) -> Participant:
