@@ -33,9 +33,10 @@ class Served:
         return sorted(path.name for path in (self.data / "uploads").iterdir())
 
 
-def pallor(*arguments: object) -> subprocess.CompletedProcess[str]:
+def pallor(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pallor", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def succeed(*arguments: object) -> str:
@@ -45,11 +46,13 @@ def succeed(*arguments: object) -> str:
 
 
 @contextmanager
-def serve(data: Path, *options: object) -> Iterator[Served]:
+def serve(data: Path, *options: object, own_group: bool = False) -> Iterator[Served]:
     log = data.with_name(f"{data.name}.log")
     command = [sys.executable, "-m", "pallor", "serve", "--data", data, "--port", "0", *options]
     with log.open("w") as stream:
-        process = subprocess.Popen(list(map(str, command)), stderr=stream, stdout=stream)
+        process = subprocess.Popen(
+            list(map(str, command)), stderr=stream, stdout=stream, start_new_session=own_group
+        )
     try:
         yield Served(_address(log, process), data, log, process.pid)
     finally:

@@ -40,6 +40,7 @@ from pallor.service.store.jobs import JobStore
 from pallor.service.store.keys import KeyStore
 from pallor.service.study import clip_files
 from pallor.service.study.study import Study
+from pallor.video.face_model import find_face_model
 
 if TYPE_CHECKING:
     from pallor.service.settings import ServiceSettings
@@ -74,6 +75,8 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
 
     Raises
     ------
+    FaceModelError
+        There is no landmark model: no clip could be read.
     ModelFileError
         A model file cannot be used.
     StoreError
@@ -85,6 +88,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     from pallor.service.jobs.supervisor import Supervisor
 
     exposure = exposure_of(settings)
+    find_face_model(settings.face_model)
     cards = read_cards(settings.models)
     store = open_store(settings)
     keys = KeyStore(store)
