@@ -18,6 +18,7 @@ import pytest
 from long_tests import rounds
 from pallor.errors import UsageError
 from pallor.service.errors import StoreError
+from pallor.service.jobs.watch import Watch
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store, connect, open_store
@@ -65,8 +66,7 @@ def test_what_a_worker_reports_counts_only_while_the_job_is_its_own(store: Store
     jobs = JobStore(store, clock)
     job = jobs.create("estimate", None, {})
     assert jobs.claim("slow") is not None
-    clock.now += 20.0
-    assert [lost.state for lost in jobs.requeue_lost(15.0)] == ["queued"]
+    assert [lost.state for lost in jobs.release("slow")] == ["queued"]
     again = jobs.claim("quick")
     assert again is not None and again.attempts == 2
     assert not jobs.heartbeat(job.id, "slow")
@@ -78,15 +78,42 @@ def test_what_a_worker_reports_counts_only_while_the_job_is_its_own(store: Store
     assert found is not None and found.result == {"of": "quick"}
 
 
-def test_a_heartbeat_keeps_a_job(store: Store) -> None:
-    clock = Clock()
-    jobs = JobStore(store, clock)
+def test_a_heartbeat_is_heard_whatever_the_clock_of_the_database_shows(store: Store) -> None:
+    clock, monotonic = Clock(), Clock()
+    jobs, watch = JobStore(store, clock), Watch(monotonic)
     job = jobs.create("estimate", None, {})
     jobs.claim("a")
-    for _ in range(5):
-        clock.now += 10.0
+    watch.look(jobs.running())
+    for set_by_s in (10.0, 600.0, -7200.0, 10.0):
+        clock.now += set_by_s
+        monotonic.now += 10.0
         assert jobs.heartbeat(job.id, "a")
-        assert jobs.requeue_lost(15.0) == ()
+        watch.look(jobs.running())
+        assert watch.silent_s(job) == 0.0
+    assert watch.running_s(job) == 40.0
+    monotonic.now += 20.0
+    watch.look(jobs.running())
+    assert watch.silent_s(job) == 20.0
+    watch.forgive()
+    assert (watch.silent_s(job), watch.running_s(job)) == (0.0, 60.0)
+    jobs.release("a")
+    jobs.claim("b")
+    watch.look(jobs.running())
+    assert watch.running_s(job) == 0.0
+
+
+def test_what_a_killed_server_left_is_put_back_at_once(store: Store) -> None:
+    clock = Clock()
+    jobs = JobStore(store, clock)
+    first = jobs.create("estimate", None, {})
+    jobs.claim("a")
+    second = jobs.create("estimate", None, {})
+    clock.now -= 500.0
+    assert [(job.id, job.state, job.attempts) for job in jobs.requeue_running()] == [
+        (first.id, "queued", 1)
+    ]
+    waiting = jobs.get(second.id)
+    assert waiting is not None and (waiting.state, waiting.attempts) == ("queued", 0)
 
 
 def test_a_job_that_loses_two_workers_has_failed(store: Store) -> None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from pallor.service.errors import JobTimeError, StoreError
 from pallor.service.files import FileStore
 from pallor.service.jobs.kinds import KINDS, JobFiles
+from pallor.service.jobs.watch import Watch
 from pallor.service.jobs.worker_process import WorkerProcess
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
@@ -27,7 +28,7 @@ LOST_S = 15.0
 """A worker that was not heard of for ten heartbeats is lost."""
 
 _TICK_S = 0.1
-_LOST_EVERY_S = 2.0
+_WATCH_EVERY_S = 1.0
 _TIDY_EVERY_S = 30.0
 _LONGEST_PAUSE_S = 30.0
 _YOUNG_S = 10.0
@@ -95,12 +96,15 @@ class Supervisor:
         self._stopping = threading.Event()
         self._grace_s = 0.0
         self._due: dict[str, float] = {}
+        self._watch = Watch()
+        self._took_over = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the workers, and what looks after them. Does nothing where it runs already."""
         if self._thread is None:
             self._stopping.clear()
+            self._took_over = False
             # A daemon, so that a server that forgets to stop it still ends; its workers then
             # lose their life line.
             self._thread = threading.Thread(target=self._run, name="pallor-supervisor", daemon=True)
@@ -152,6 +156,7 @@ class Supervisor:
         except StoreError as error:
             # The database may come back; until then jobs wait in it.
             _log.error("%s", error.text)
+            self._watch.forgive()
             self._stopping.wait(2.0)
         except Exception:  # noqa: BLE001 - logged
             # Without this thread no job would ever be worked on again.
@@ -159,12 +164,14 @@ class Supervisor:
             self._stopping.wait(2.0)
 
     def _round(self) -> None:
+        if not self._took_over:
+            # Before the first worker: whatever is running was left by a server that was killed.
+            self._forget_uploads(self._jobs.requeue_running())
+            self._took_over = True
         for slot in self._slots:
             self._look_after(slot)
-        if self._is_due("overdue", 1.0):
-            self._stop_overdue()
-        if self._is_due("lost", _LOST_EVERY_S):
-            self._forget_uploads(self._jobs.requeue_lost(self._lost_s))
+        if self._is_due("watch", _WATCH_EVERY_S):
+            self._watch_jobs()
         if self._is_due("tidy", _TIDY_EVERY_S):
             self._jobs.expire(self._settings.keep_results_s)
             self._uploads.sweep(self._jobs.file_tokens)
@@ -191,20 +198,31 @@ class Supervisor:
         if worker is None and time.monotonic() >= slot.next_s and not self._stopping.is_set():
             slot.worker = WorkerProcess(self._settings, self._work)
 
-    def _stop_overdue(self) -> None:
-        limit_s = self._settings.job_time_limit_s
-        for job in self._jobs.overdue(limit_s):
-            for slot in self._slots:
-                if slot.worker is not None and slot.worker.worker_id == job.worker_id:
-                    slot.worker.kill()
-                    slot.pause(False)
-            text = (
-                f"the clip was not processed within {limit_s:g} s and was stopped: record a "
-                "shorter one, or at a lower resolution"
-            )
-            # Only while it is still that worker's: it may have finished just before the kill.
-            if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
-                self._files.forget(job)
+    def _watch_jobs(self) -> None:
+        running = self._jobs.running()
+        self._watch.look(running)
+        for job in running:
+            if self._watch.running_s(job) > self._settings.job_time_limit_s:
+                self._stop_overdue(job)
+            elif self._watch.silent_s(job) > self._lost_s and job.worker_id is not None:
+                self._kill_worker(job)
+                self._forget_uploads(self._jobs.release(job.worker_id))
+
+    def _stop_overdue(self, job: Job) -> None:
+        self._kill_worker(job)
+        text = (
+            f"the clip was not processed within {self._settings.job_time_limit_s:g} s and was "
+            "stopped: record a shorter one, or at a lower resolution"
+        )
+        # Only while it is still that worker's: it may have finished just before the kill.
+        if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
+            self._files.forget(job)
+
+    def _kill_worker(self, job: Job) -> None:
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.worker_id == job.worker_id:
+                slot.worker.kill()
+                slot.pause(False)
 
     def _forget_uploads(self, jobs: tuple[Job, ...]) -> None:
         for job in jobs:
