@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -314,7 +315,15 @@ def test_a_database_of_a_later_version_is_refused(settings: ServiceSettings) -> 
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:geheim@h/d", "no url geheim", "sqlite://", "postgresql://u:geheim@127.0.0.1:1/d"],
+    [
+        "mysql://u:geheim@h/d",
+        "no url geheim",
+        "sqlite://",
+        "postgresql://u:geheim@127.0.0.1:1/d",
+        "postgresql://u:x@127.0.0.1:geheim/d",
+        "postgresql://u:x/geheim@127.0.0.1:5432/d",
+        "postgresql://u:x@geheim@127.0.0.1:1/d",
+    ],
 )
 def test_a_database_that_does_not_serve_is_one_line_without_the_password(
     tmp_path: Path, url: str
@@ -322,6 +331,16 @@ def test_a_database_that_does_not_serve_is_one_line_without_the_password(
     with pytest.raises(StoreError) as caught:
         open_store(ServiceSettings(tmp_path, database_url=url))
     assert "geheim" not in caught.value.text and "\n" not in caught.value.text
+
+
+def test_what_fails_does_not_repeat_its_values(store: Store) -> None:
+    from sqlalchemy import text
+
+    statement = text("INSERT INTO gone (code) VALUES (:code)")
+    with pytest.raises(StoreError) as caught, store.transaction() as session:
+        session.execute(statement, {"code": "Rumpelstiltskin"})
+    trace = "".join(traceback.format_exception(caught.value))
+    assert "INSERT INTO gone" in trace and "Rumpelstiltskin" not in trace
 
 
 def test_the_data_are_for_the_owner_alone(tmp_path: Path) -> None:
