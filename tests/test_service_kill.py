@@ -284,7 +284,11 @@ def test_a_worker_that_is_silent_is_replaced_and_its_job_done(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_of_the_server_costs_no_attempt(
-    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path, number: signal.Signals
+    settings: ServiceSettings,
+    store: Store,
+    service: Service,
+    tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
     job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
     for _ in range(2):
@@ -376,7 +380,9 @@ def test_workers_that_do_not_start_are_tried_again_ever_more_slowly(
     assert service.get(job).state == "queued"
 
 
-def test_the_supervisor_outlives_an_outage_of_its_database(tmp_path: Path, postgres: str) -> None:
+def test_the_supervisor_outlives_an_outage_of_its_database(
+    tmp_path: Path, postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
     import psycopg
 
     url = postgres_database(postgres, "outage")
@@ -398,3 +404,5 @@ def test_the_supervisor_outlives_an_outage_of_its_database(tmp_path: Path, postg
         assert service.finished(job).state == "done"
         assert service.finished(service.submit("after")).state == "done"
     store.close()
+    told = [record.getMessage() for record in caplog.records if record.name.endswith(".store")]
+    assert ["does not answer" in told[0], told[1:]] == [True, ["the database answers again"]]

@@ -19,6 +19,7 @@ from pallor.service.files import FileStore
 from pallor.service.jobs.kinds import KINDS, JobFiles
 from pallor.service.jobs.watch import Watch
 from pallor.service.jobs.worker_process import WorkerProcess
+from pallor.service.log import outage
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import Store
 from pallor.service.store.job import FAILED, Job
@@ -155,7 +156,7 @@ class Supervisor:
             self._round()
         except StoreError as error:
             # The database may come back; until then jobs wait in it.
-            _log.error("%s", error.text)
+            outage.met(error.text)
             self._watch.forgive()
             self._stopping.wait(2.0)
         except Exception:  # noqa: BLE001 - logged
@@ -200,6 +201,7 @@ class Supervisor:
 
     def _watch_jobs(self) -> None:
         running = self._jobs.running()
+        outage.over()
         self._watch.look(running)
         for job in running:
             if self._watch.running_s(job) > self._settings.job_time_limit_s:
@@ -242,7 +244,7 @@ class Supervisor:
                 self._jobs.release(worker.worker_id, counted=False)
             except StoreError as error:
                 # After the next start the job is seen to be lost, and done then.
-                _log.error("%s", error.text)
+                outage.met(error.text)
         for slot in self._slots:
             slot.worker = None
 
