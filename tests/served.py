@@ -67,7 +67,7 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         text = log.read_text()
-        found = re.search(r"running on (https?://[\w.:]+)", text)
+        found = re.search(r"running on (https?://[\w.:\[\]]+)", text)
         if found:
             return found[1]
         assert process.poll() is None, text

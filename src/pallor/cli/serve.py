@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pallor.cli.listening import bind, check_tls, shown_address
 from pallor.cli.output import NOTICE, say
 from pallor.errors import UsageError
 
@@ -81,9 +83,10 @@ def serve(
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together")
-    for file in (tls_cert, tls_key):
-        if file is not None and not file.is_file():
-            raise UsageError(f"{file}: no such file")
+    if tls_cert is not None and tls_key is not None:
+        warning = check_tls(tls_cert, tls_key)
+        if warning is not None:
+            say(f"warning: {warning}")
     # Whether there is a key shows when the database is open; the rest is known before.
     Exposure(host, tls_cert is not None, behind_proxy).refuse(keys=1)
     settings = ServiceSettings(
@@ -125,9 +128,13 @@ def need_service_extra() -> None:
 def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     import uvicorn
 
+    from pallor.service import log
     from pallor.service.app import create_app
     from pallor.service.security.slow_clients import MAX_CONNECTIONS, PatientProtocol
+    from pallor.service.server import Server
 
+    log.configure()
+    sockets = bind(settings.host, settings.port)
     app = create_app(settings, rates)
     for card in app.state.services.models.cards.values():
         stamp = "SIMULATED, " if card["simulated"] else ""
@@ -135,10 +142,8 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     if not settings.models:
         say("no model is loaded: estimates are refused; give one with --model FILE")
     say(NOTICE)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=PatientProtocol,
         ws="none",
         limit_concurrency=MAX_CONNECTIONS,
@@ -152,5 +157,17 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
         access_log=False,
         # Streams of events end when the server does.
         timeout_graceful_shutdown=5,
-        log_level="info",
+        log_config=None,
     )
+    tls = settings.tls_cert is not None
+    server = Server(config, shown_address(settings.host, sockets, tls=tls))
+    try:
+        server.run(sockets)
+    except KeyboardInterrupt:
+        # The server has ended by then, and passes on what ended it.
+        pass
+    finally:
+        # However it ended: whatever was at work is given back, and nothing is left running.
+        app.state.services.workers.stop(0.0)
+    if not server.started:
+        sys.exit(1)
