@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ssl
 import contextlib
 import errno
 import os
@@ -122,11 +123,13 @@ def _content(option: str, file: Path) -> bytes:
 
 
 def _out_of_date(certificate: Path) -> str | None:
-    # The standard library has no public way to read a certificate that nobody presented.
-    with contextlib.suppress(ImportError, ssl.SSLError, OSError, KeyError, ValueError):
-        from _ssl import _test_decode_cert
-
-        ends = str(_test_decode_cert(str(certificate))["notAfter"])
+    # The standard library has no public way to read a certificate that nobody presented: where
+    # this one is not there, nothing is told.
+    decode = getattr(_ssl, "_test_decode_cert", None)
+    if decode is None:
+        return None
+    with contextlib.suppress(ssl.SSLError, OSError, KeyError, ValueError):
+        ends = str(decode(str(certificate))["notAfter"])
         if ssl.cert_time_to_seconds(ends) < time.time():
             return f"--tls-cert {certificate}: out of date since {ends}: browsers refuse it"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -90,6 +91,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     exposure = exposure_of(settings)
     find_face_model(settings.face_model)
     cards = read_cards(settings.models)
+    settings = replace(settings, model_ids=tuple(cards.cards))
     store = open_store(settings)
     keys = KeyStore(store)
     exposure.refuse(sum(key.revoked_s is None for key in keys.list()))
@@ -120,6 +122,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     app.state.uploads = asyncio.Semaphore(MAX_UPLOADS)
     app.state.streams = set()
     app.state.exports = set()
+    app.state.readiness = health.Questions()
     app.state.hint_process = HintProcess(settings.face_model)
     for resource in RESOURCES:
         app.include_router(resource.router)

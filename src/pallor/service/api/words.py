@@ -108,6 +108,7 @@ class Readiness(BaseModel):
     ready: bool
     database: bool
     workers: bool
+    room: bool
     models: int
 
 

@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 30.0
 """How long a writer of SQLite waits for another."""
 
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    # A server that is gone without a word is noticed within half a minute.
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 READS = "pallor_reads"
 """Execution option of a connection that will not write."""
 
@@ -49,7 +59,7 @@ def make_engine(url: str) -> Engine:
             pool_size=5,
             max_overflow=15,
             hide_parameters=True,
-            connect_args={"connect_timeout": 10},
+            connect_args=_POSTGRESQL,
         )
     if address.get_backend_name() != "sqlite" or not address.database:
         raise StoreError(f"not a database that is supported: {_ALLOWED}")
