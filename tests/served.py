@@ -33,9 +33,10 @@ class Served:
         return sorted(path.name for path in (self.data / "uploads").iterdir())
 
 
-def pallor(*arguments: object) -> subprocess.CompletedProcess[str]:
+def pallor(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pallor", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def succeed(*arguments: object) -> str:
@@ -45,14 +46,18 @@ def succeed(*arguments: object) -> str:
 
 
 @contextmanager
-def serve(data: Path, *options: object, files: int | None = None) -> Iterator[Served]:
+def serve(
+    data: Path, *options: object, files: int | None = None, own_group: bool = False
+) -> Iterator[Served]:
     """Run ``pallor serve``, where asked with no right to more than so many open files."""
     log = data.with_name(f"{data.name}.log")
     command = [sys.executable, "-m", "pallor", "serve", "--data", data, "--port", "0", *options]
     if files is not None:
         command = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", *command]
     with log.open("w") as stream:
-        process = subprocess.Popen(list(map(str, command)), stderr=stream, stdout=stream)
+        process = subprocess.Popen(
+            list(map(str, command)), stderr=stream, stdout=stream, start_new_session=own_group
+        )
     try:
         yield Served(_address(log, process), data, log, process.pid)
     finally:
@@ -67,7 +72,7 @@ def _address(log: Path, process: subprocess.Popen[bytes]) -> str:
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         text = log.read_text()
-        found = re.search(r"running on (https?://[\w.:]+)", text)
+        found = re.search(r"running on (https?://[\w.:\[\]]+)", text)
         if found:
             return found[1]
         assert process.poll() is None, text

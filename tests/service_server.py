@@ -1,11 +1,13 @@
 """A server reduced to its supervisor, as a process that can be killed.
 
 ``python service_server.py DATA URL WORKERS TIME_LIMIT_S MEMORY_BYTES``; prints the workers'
-process ids whenever they change, one line each time.
+process ids whenever they change, one line each time. Told to end by a signal, it takes a second
+before it stops its workers, as a server whose connections have to end first.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +19,9 @@ from service_work import NAME
 
 
 def main() -> None:
+    told: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda heard, _frame: told.append(heard))
     data, url, workers, limit_s, memory = sys.argv[1:]
     settings = ServiceSettings(
         Path(data),
@@ -27,7 +32,10 @@ def main() -> None:
     )
     with Supervisor(settings, open_store(settings), work=NAME, lost_s=4.0) as supervisor:
         shown: tuple[int, ...] = ()
-        while True:
+        end_s = float("inf")
+        while time.monotonic() < end_s:
+            if told:
+                end_s = min(end_s, time.monotonic() + 1.0)
             if (pids := supervisor.status().pids) != shown:
                 shown = pids
                 sys.stdout.write(" ".join(map(str, pids)) + "\n")

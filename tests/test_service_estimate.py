@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,20 @@ def test_models_by_name_and_id(work: Work, small_model: SmallModel, tmp_path: Pa
         work(small_model.clip, {"model": "../large"}, silent)
     with pytest.raises(ModelUnknownError, match="--model"):
         prepare(ServiceSettings(tmp_path))(small_model.clip, {}, silent)
+
+
+def test_a_model_file_that_was_replaced_is_told_and_not_used(
+    small_model: SmallModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = ServiceSettings(tmp_path, models=(small_model.model,))
+    prepare(replace(settings, model_ids=(load_model(small_model.model).model_id,)))
+    assert caplog.messages == []
+    before = "0" * 16
+    work = prepare(replace(settings, model_ids=(before,)))
+    (line,) = caplog.messages
+    assert "replaced" in line and str(small_model.model) in line and "restart" in line
+    with pytest.raises(ModelUnknownError, match="operator to restart"):
+        work(small_model.clip, {"model": before}, silent)
 
 
 def test_options_are_checked(work: Work, small_model: SmallModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 import time
@@ -270,6 +271,98 @@ def test_the_workers_of_a_killed_server_end_and_its_jobs_are_done(
     service.no_upload_is_left()
 
 
+def set_clock(store: Store, by_s: float) -> None:
+    """Let the times of running jobs look as if the clock had been set."""
+    from sqlalchemy import update
+
+    from pallor.service.store.tables import JobRow
+
+    with store.transaction() as session:
+        times = {
+            name: getattr(JobRow, name) - by_s for name in ("created_s", "started_s", "heartbeat_s")
+        }
+        session.execute(update(JobRow).where(JobRow.state == "running").values(times))
+
+
+def test_a_job_of_a_killed_server_is_done_although_the_clock_was_set_back(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    first = server(settings)
+    assert first.stdout is not None
+    job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+    service.running(job)
+    kill(first.pid)
+    first.wait()
+    first.stdout.close()
+    set_clock(store, -3600.0)
+    with supervised(settings, store):
+        done = service.finished(job, within_s=20.0)
+        assert (done.state, done.attempts) == ("done", 2)
+
+
+@pytest.mark.parametrize("by_s", [600.0, -600.0])
+def test_a_running_job_outlives_a_clock_that_is_set(
+    settings: ServiceSettings, store: Store, service: Service, by_s: float
+) -> None:
+    with supervised(settings, store, job_time_limit_s=30.0):
+        job = service.submit(do="sleep", s=4)
+        service.running(job)
+        for _ in range(3):
+            set_clock(store, by_s)
+            time.sleep(0.5)
+        done = service.finished(job)
+        assert (done.state, done.attempts) == ("done", 1)
+
+
+def test_a_worker_that_is_silent_is_replaced_and_its_job_done(
+    settings: ServiceSettings, store: Store, service: Service, tmp_path: Path
+) -> None:
+    with supervised(settings, store) as supervisor:
+        job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+        service.running(job)
+        (pid,) = supervisor.status().pids
+        os.kill(pid, signal.SIGSTOP)
+        done = service.finished(job)
+        assert (done.state, done.attempts) == ("done", 2)
+        assert not is_alive(pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_the_server_costs_no_attempt(
+    settings: ServiceSettings,
+    store: Store,
+    service: Service,
+    tmp_path: Path,
+    number: signal.Signals,
+) -> None:
+    job = service.submit(do="sleep_once", s=60, mark=str(tmp_path / "mark"))
+    for _ in range(2):
+        (tmp_path / "mark").unlink(missing_ok=True)
+        running = server(settings)
+        assert running.stdout is not None
+        service.running(job)
+        # As systemd and a terminal do it, and somebody who is impatient.
+        os.killpg(running.pid, number)
+        time.sleep(0.3)
+        os.killpg(running.pid, number)
+        assert running.wait(20) == 0
+        running.stdout.close()
+        assert (service.get(job).state, service.get(job).attempts) == ("queued", 0)
+    with supervised(settings, store):
+        assert service.finished(job).state == "done"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_only_begins_hears_no_signal(
+    settings: ServiceSettings, store: Store, number: signal.Signals
+) -> None:
+    with supervised(settings, store) as supervisor:
+        (pid,) = until(lambda: supervisor.status().pids)
+        os.kill(pid, number)
+        time.sleep(1.0)
+        assert supervisor.status().pids == (pid,)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(rounds(short=2, full=12)))
 def test_killed_at_random_moments_no_job_is_lost_or_mixed_up(
@@ -332,7 +425,9 @@ def test_workers_that_do_not_start_are_tried_again_ever_more_slowly(
     assert service.get(job).state == "queued"
 
 
-def test_the_supervisor_outlives_an_outage_of_its_database(tmp_path: Path, postgres: str) -> None:
+def test_the_supervisor_outlives_an_outage_of_its_database(
+    tmp_path: Path, postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
     import psycopg
 
     url = postgres_database(postgres, "outage")
@@ -354,3 +449,5 @@ def test_the_supervisor_outlives_an_outage_of_its_database(tmp_path: Path, postg
         assert service.finished(job).state == "done"
         assert service.finished(service.submit("after")).state == "done"
     store.close()
+    told = [record.getMessage() for record in caplog.records if record.name.endswith(".store")]
+    assert ["does not answer" in told[0], told[1:]] == [True, ["the database answers again"]]

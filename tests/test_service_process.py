@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ import hostile_uploads
 from certificate import make_certificate
 from long_tests import rounds
 from served import Served, finished, no_inner_details, pallor, serve, succeed
+from service_jobs import is_alive
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("service")]
 
@@ -367,30 +369,48 @@ def test_the_type_is_that_of_the_content(served: tuple[Served, Keys], content: b
     assert server.uploads() == []
 
 
-def test_hints_come_from_the_detector_of_the_server(served: tuple[Served, Keys]) -> None:
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def a_face() -> bytes:
     import io
 
     from PIL import Image
 
     from portrait import portrait
 
-    server, keys = served
     buffer = io.BytesIO()
     Image.fromarray(portrait(320)).save(buffer, "JPEG")
-    kind = {"Content-Type": "image/jpeg"}
+    return buffer.getvalue()
+
+
+def test_hints_come_from_the_detector_of_the_server(served: tuple[Served, Keys]) -> None:
+    server, keys = served
+    face = a_face()
     with server.client(keys.measure) as client:
-        seen = client.post("/v1/hints", content=buffer.getvalue(), headers=kind)
+        seen = client.post("/v1/hints", content=face, headers=JPEG)
         assert seen.status_code == 200, seen.text
         assert seen.json()["face"] is True
-        damaged = client.post("/v1/hints", content=buffer.getvalue()[:2000], headers=kind)
+        damaged = client.post("/v1/hints", content=face[:2000], headers=JPEG)
         assert damaged.status_code in {200, 422}
-        junk = client.post("/v1/hints", content=b"\xff\xd8\xff" + b"\0" * 99, headers=kind)
+        junk = client.post("/v1/hints", content=b"\xff\xd8\xff" + b"\0" * 99, headers=JPEG)
         assert junk.status_code == 422
-        huge = client.post("/v1/hints", content=b"\0" * 300_000, headers=kind)
+        huge = client.post("/v1/hints", content=b"\0" * 300_000, headers=JPEG)
         assert huge.status_code == 413
-        again = client.post("/v1/hints", content=buffer.getvalue(), headers=kind)
+        again = client.post("/v1/hints", content=face, headers=JPEG)
         assert again.json()["face"] is True
         no_inner_details(junk.text + damaged.text, server.data)
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for folder in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(word) for word in (folder / "children").read_text().split()]
+    return found
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def fingerprint(state: dict) -> tuple[object, ...]:
@@ -473,6 +493,15 @@ def test_without_a_model_estimates_are_refused(made: Made, tmp_path: Path) -> No
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "no_model")
         assert client.get("/v1/models").json()["models"] == []
         assert server.uploads() == []
+
+
+def test_without_the_landmark_model_it_does_not_start(tmp_path: Path) -> None:
+    absent = {"PALLOR_FACE_MODEL": str(tmp_path / "absent.task")}
+    run = pallor("serve", "--data", tmp_path / "data", "--port", 0, **absent)
+    assert run.returncode == 1
+    assert run.stderr.startswith("pallor: ") and "absent.task" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert not (tmp_path / "data").exists()
 
 
 def test_without_keys_only_this_machine_is_answered(tmp_path: Path) -> None:
@@ -590,6 +619,43 @@ def test_after_kill_9_of_the_server_every_clip_is_finished(made: Made, tmp_path:
             state = finished(client, estimate_id)
             assert state["state"] == "done", state
         assert server.uploads() == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_the_process_of_hints_ends_with_a_killed_server_and_steps_back(tmp_path: Path) -> None:
+    with serve(tmp_path / "data") as server, server.client() as client:
+        assert client.post("/v1/hints", content=a_face(), headers=JPEG).status_code == 200
+        hints = [pid for pid in children(server.pid) if "spawn_main" in command_of(pid)]
+        assert len(hints) == 1
+        assert os.getpriority(os.PRIO_PROCESS, hints[0]) > os.getpriority(os.PRIO_PROCESS, 0)
+        os.kill(server.pid, signal.SIGKILL)
+        until = time.monotonic() + 5
+        while is_alive(hints[0]) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not is_alive(hints[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process groups")
+def test_ctrl_c_ends_all_processes_without_a_trace(made: Made, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with serve(data, "--model", made.model, own_group=True) as server, server.client() as client:
+        assert client.post("/v1/hints", content=a_face(), headers=JPEG).status_code == 200
+        pids = children(server.pid)
+        created = upload(client, made.clips[0])
+        until = time.monotonic() + 60
+        while client.get(f"/v1/estimates/{created['id']}").json()["state"] == "queued":
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        os.killpg(server.pid, signal.SIGINT)
+        time.sleep(0.1)
+        os.killpg(server.pid, signal.SIGINT)
+        while any(map(is_alive, [server.pid, *pids])) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(map(is_alive, [server.pid, *pids]))
+    text = server.log.read_text()
+    assert "Traceback" not in text and len(text.splitlines()) < 30, text
+    with serve(data, "--model", made.model) as server, server.client() as client:
+        assert finished(client, created["id"])["state"] == "done"
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 from long_tests import rounds
 from pallor.errors import UsageError
 from pallor.service.errors import StoreError
+from pallor.service.jobs.watch import Watch
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store, connect, open_store
@@ -65,8 +67,7 @@ def test_what_a_worker_reports_counts_only_while_the_job_is_its_own(store: Store
     jobs = JobStore(store, clock)
     job = jobs.create("estimate", None, {})
     assert jobs.claim("slow") is not None
-    clock.now += 20.0
-    assert [lost.state for lost in jobs.requeue_lost(15.0)] == ["queued"]
+    assert [lost.state for lost in jobs.release("slow")] == ["queued"]
     again = jobs.claim("quick")
     assert again is not None and again.attempts == 2
     assert not jobs.heartbeat(job.id, "slow")
@@ -78,15 +79,42 @@ def test_what_a_worker_reports_counts_only_while_the_job_is_its_own(store: Store
     assert found is not None and found.result == {"of": "quick"}
 
 
-def test_a_heartbeat_keeps_a_job(store: Store) -> None:
-    clock = Clock()
-    jobs = JobStore(store, clock)
+def test_a_heartbeat_is_heard_whatever_the_clock_of_the_database_shows(store: Store) -> None:
+    clock, monotonic = Clock(), Clock()
+    jobs, watch = JobStore(store, clock), Watch(monotonic)
     job = jobs.create("estimate", None, {})
     jobs.claim("a")
-    for _ in range(5):
-        clock.now += 10.0
+    watch.look(jobs.running())
+    for set_by_s in (10.0, 600.0, -7200.0, 10.0):
+        clock.now += set_by_s
+        monotonic.now += 10.0
         assert jobs.heartbeat(job.id, "a")
-        assert jobs.requeue_lost(15.0) == ()
+        watch.look(jobs.running())
+        assert watch.silent_s(job) == 0.0
+    assert watch.running_s(job) == 40.0
+    monotonic.now += 20.0
+    watch.look(jobs.running())
+    assert watch.silent_s(job) == 20.0
+    watch.forgive()
+    assert (watch.silent_s(job), watch.running_s(job)) == (0.0, 60.0)
+    jobs.release("a")
+    jobs.claim("b")
+    watch.look(jobs.running())
+    assert watch.running_s(job) == 0.0
+
+
+def test_what_a_killed_server_left_is_put_back_at_once(store: Store) -> None:
+    clock = Clock()
+    jobs = JobStore(store, clock)
+    first = jobs.create("estimate", None, {})
+    jobs.claim("a")
+    second = jobs.create("estimate", None, {})
+    clock.now -= 500.0
+    assert [(job.id, job.state, job.attempts) for job in jobs.requeue_running()] == [
+        (first.id, "queued", 1)
+    ]
+    waiting = jobs.get(second.id)
+    assert waiting is not None and (waiting.state, waiting.attempts) == ("queued", 0)
 
 
 def test_a_job_that_loses_two_workers_has_failed(store: Store) -> None:
@@ -319,7 +347,15 @@ def test_a_database_of_a_later_version_is_refused(settings: ServiceSettings) -> 
 
 @pytest.mark.parametrize(
     "url",
-    ["mysql://u:geheim@h/d", "no url geheim", "sqlite://", "postgresql://u:geheim@127.0.0.1:1/d"],
+    [
+        "mysql://u:geheim@h/d",
+        "no url geheim",
+        "sqlite://",
+        "postgresql://u:geheim@127.0.0.1:1/d",
+        "postgresql://u:x@127.0.0.1:geheim/d",
+        "postgresql://u:x/geheim@127.0.0.1:5432/d",
+        "postgresql://u:x@geheim@127.0.0.1:1/d",
+    ],
 )
 def test_a_database_that_does_not_serve_is_one_line_without_the_password(
     tmp_path: Path, url: str
@@ -327,6 +363,16 @@ def test_a_database_that_does_not_serve_is_one_line_without_the_password(
     with pytest.raises(StoreError) as caught:
         open_store(ServiceSettings(tmp_path, database_url=url))
     assert "geheim" not in caught.value.text and "\n" not in caught.value.text
+
+
+def test_what_fails_does_not_repeat_its_values(store: Store) -> None:
+    from sqlalchemy import text
+
+    statement = text("INSERT INTO gone (code) VALUES (:code)")
+    with pytest.raises(StoreError) as caught, store.transaction() as session:
+        session.execute(statement, {"code": "Rumpelstiltskin"})
+    trace = "".join(traceback.format_exception(caught.value))
+    assert "INSERT INTO gone" in trace and "Rumpelstiltskin" not in trace
 
 
 def test_the_data_are_for_the_owner_alone(tmp_path: Path) -> None:

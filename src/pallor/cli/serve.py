@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pallor.cli.listening import bind, check_tls, shown_address
 from pallor.cli.output import NOTICE, say
 from pallor.errors import UsageError
 
@@ -81,9 +83,10 @@ def serve(
 
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key belong together")
-    for file in (tls_cert, tls_key):
-        if file is not None and not file.is_file():
-            raise UsageError(f"{file}: no such file")
+    if tls_cert is not None and tls_key is not None:
+        warning = check_tls(tls_cert, tls_key)
+        if warning is not None:
+            say(f"warning: {warning}")
     # Whether there is a key shows when the database is open; the rest is known before.
     Exposure(host, tls_cert is not None, behind_proxy).refuse(keys=1)
     settings = ServiceSettings(
@@ -125,6 +128,7 @@ def need_service_extra() -> None:
 def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     import uvicorn
 
+    from pallor.service import log
     from pallor.service.app import create_app
     from pallor.service.open_files import raise_open_files
     from pallor.service.security.slow_clients import (
@@ -133,13 +137,16 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
         NEEDED_FILES,
         PatientProtocol,
     )
+    from pallor.service.server import Server
 
+    log.configure()
     open_files = raise_open_files()
     if open_files is not None and open_files < NEEDED_FILES:
         say(
             f"only {open_files} files may be open at a time; {MAX_CONNECTIONS} connections may "
             f"need {NEEDED_FILES}: raise the hard limit (ulimit -Hn, LimitNOFILE of systemd)"
         )
+    sockets = bind(settings.host, settings.port)
     app = create_app(settings, rates)
     for card in app.state.services.models.cards.values():
         stamp = "SIMULATED, " if card["simulated"] else ""
@@ -147,10 +154,8 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
     if not settings.models:
         say("no model is loaded: estimates are refused; give one with --model FILE")
     say(NOTICE)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=PatientProtocol,
         ws="none",
         # The protocol ends connections past its limit; this bounds requests whose client has gone.
@@ -166,5 +171,17 @@ def _run(settings: ServiceSettings, rates: Any, proxy: str) -> None:
         access_log=False,
         # Streams of events end when the server does.
         timeout_graceful_shutdown=5,
-        log_level="info",
+        log_config=None,
     )
+    tls = settings.tls_cert is not None
+    server = Server(config, shown_address(settings.host, sockets, tls=tls))
+    try:
+        server.run(sockets)
+    except KeyboardInterrupt:
+        # The server has ended by then, and passes on what ended it.
+        pass
+    finally:
+        # However it ended: whatever was at work is given back, and nothing is left running.
+        app.state.services.workers.stop(0.0)
+    if not server.started:
+        sys.exit(1)

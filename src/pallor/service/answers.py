@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pallor.service.errors import StoreError
+from pallor.service.log import outage
 from pallor.service.refusals import FieldProblem, InvalidFieldsError, RefusalError
 
 if TYPE_CHECKING:
@@ -191,8 +192,11 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
     # Messages of the inner wings name files: they go to the log alone.
-    path = request.scope.get("route")
-    log.error("%s %s failed", request.method, getattr(path, "path", "?"), exc_info=error)
+    path = getattr(request.scope.get("route"), "path", "?")
     if isinstance(error, StoreError):
+        # The one line says it; a trace would show the statement, and be long.
+        if not outage.is_known:
+            log.error("%s %s failed: %s", request.method, path, error.text)
         return ErrorAnswer(503, "busy", "the database does not answer; try again soon")
+    log.error("%s %s failed", request.method, path, exc_info=error)
     return ErrorAnswer(500, "internal", "something went wrong here; the log of the service tells")

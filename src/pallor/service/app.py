@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -41,6 +42,7 @@ from pallor.service.store.jobs import JobStore
 from pallor.service.store.keys import KeyStore
 from pallor.service.study import clip_files
 from pallor.service.study.study import Study
+from pallor.video.face_model import find_face_model
 
 if TYPE_CHECKING:
     from pallor.service.settings import ServiceSettings
@@ -75,6 +77,8 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
 
     Raises
     ------
+    FaceModelError
+        There is no landmark model: no clip could be read.
     ModelFileError
         A model file cannot be used.
     StoreError
@@ -86,7 +90,9 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     from pallor.service.jobs.supervisor import Supervisor
 
     exposure = exposure_of(settings)
+    find_face_model(settings.face_model)
     cards = read_cards(settings.models)
+    settings = replace(settings, model_ids=tuple(cards.cards))
     store = open_store(settings)
     keys = KeyStore(store)
     exposure.refuse(sum(key.revoked_s is None for key in keys.list()))
@@ -118,6 +124,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     app.state.uploads = Counter()
     app.state.streams = set()
     app.state.exports = set()
+    app.state.readiness = health.Questions()
     app.state.hint_process = HintProcess(settings.face_model)
     for resource in RESOURCES:
         app.include_router(resource.router)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pallor.errors import PallorError, PictureError, WeightsError
-from pallor.service.jobs.limits import limit_open_files
+from pallor.service.jobs.limits import deaf, die_with_parent, settle
 from pallor.service.refusals import BusyError, InvalidRequestError
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class HintProcess:
         pool = self._pool
         limit = TIME_LIMIT_S if self._warm else FIRST_TIME_LIMIT_S
         try:
-            future = pool.submit(_look, content, previous)
+            # The first frame starts the process.
+            with deaf():
+                future = pool.submit(_look, content, previous)
             answer = await asyncio.wait_for(asyncio.wrap_future(future), limit)
         except (BrokenProcessPool, TimeoutError, RuntimeError):
             # Others may have waited for the same process: who comes first puts a new one up.
@@ -116,7 +118,10 @@ class HintProcess:
 
 def _new_pool(face_model: Path | None) -> ProcessPoolExecutor:
     import multiprocessing
+    from multiprocessing import resource_tracker
 
+    # It would be started with the process, and let through the signals that are held back then.
+    resource_tracker.ensure_running()
     # spawn: a fork of a process with threads may inherit a lock that nobody will open.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(face_model,))
@@ -130,14 +135,14 @@ def _kill(pool: ProcessPoolExecutor) -> None:
 
 
 def _begin(face_model: Path | None) -> None:
-    """Set the process up: limits first, then the networks."""
+    """Set the process up: its end and its limits first, then the networks."""
     global _landmarker
+    _end_with_parent()
+    settle()
     try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        limit_open_files()
     except ImportError:  # Windows has no such limits.
         pass
     from pallor.video.face import FaceLandmarker
@@ -146,6 +151,17 @@ def _begin(face_model: Path | None) -> None:
         _landmarker = FaceLandmarker(face_model)
     except WeightsError:
         _landmarker = None
+
+
+def _end_with_parent() -> None:
+    import multiprocessing
+    import os
+
+    die_with_parent()
+    server = multiprocessing.parent_process()
+    if server is not None and not server.is_alive():
+        # Killed before it was asked to take this process with it.
+        os._exit(1)
 
 
 def _look(content: bytes, previous: bytes | None) -> dict[str, Any]:

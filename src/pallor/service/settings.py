@@ -37,6 +37,8 @@ class ServiceSettings:
         ``sqlite:///...`` or ``postgresql://...``; ``pallor.db`` in ``data`` by default.
     models
         Model files; an estimate uses the first unless it names another.
+    model_ids
+        Of those files, as the server read them; empty where nobody has.
     workers
         Processes that work on jobs.
     limits
@@ -62,6 +64,7 @@ class ServiceSettings:
     data: Path
     database_url: str | None = None
     models: tuple[Path, ...] = ()
+    model_ids: tuple[str, ...] = ()
     workers: int = 1
     limits: UploadLimits = field(default_factory=UploadLimits)
     job_time_limit_s: float = 300.0

@@ -136,9 +136,14 @@ def _refuse_too_many(services: Services, owner: str | None) -> None:
         raise BusyError("too many clips of this key are waiting; try again in a minute", 60)
 
 
+def has_room(services: Services) -> bool:
+    """Tell whether the disk has room for the largest clip."""
+    needed = services.settings.limits.max_bytes + SPARE_BYTES
+    return shutil.disk_usage(services.files.folder).free >= needed
+
+
 def _refuse_without_room(services: Services) -> None:
     if services.jobs.counts()["queued"] >= MAX_WAITING:
         raise BusyError("too many clips are waiting; try again in a minute", 60)
-    needed = services.settings.limits.max_bytes + SPARE_BYTES
-    if shutil.disk_usage(services.files.folder).free < needed:
+    if not has_room(services):
         raise BusyError("there is no room for another clip; tell who runs this service", 600)

@@ -101,6 +101,7 @@ class Readiness(BaseModel):
     ready: bool
     database: bool
     workers: bool
+    room: bool
     models: int
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pallor.models.prediction import Estimate
     from pallor.service.settings import ServiceSettings, UploadLimits
 
+_log = logging.getLogger(__name__)
+
 _SPAN = {"loading": (0.0, 0.05), "reading": (0.05, 0.85), "measuring": (0.85, 1.0)}
 """Which part of the whole a stage is."""
 
@@ -37,11 +40,19 @@ def prepare(settings: ServiceSettings) -> Work:
     from pallor.models.bundle import load_model
 
     models = [(load_model(path), path) for path in settings.models]
+    replaced = _replaced(models, settings.model_ids)
+    if replaced:
+        _log.error(
+            "model files were replaced while the service runs (%s): restart it; until then "
+            "estimates with their models fail",
+            ", ".join(map(str, replaced)),
+        )
     for model, _ in models:
         _warm_up(model, settings.face_model)
 
     def work(path: Path, options: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         chosen = _options(options)
+        _refuse_replaced(models, settings.model_ids, chosen.model)
         model, file = choose_model(models, chosen.model)
         return estimate(
             path,
@@ -62,6 +73,21 @@ def _options(values: Mapping[str, Any]) -> EstimateOptions:
     except InvalidFieldsError as error:
         # Of a job that an older version took. There is no form any more to mark a field in.
         raise UsageError(error.text) from None
+
+
+def _replaced(models: list[tuple[Model, Path]], known: tuple[str, ...]) -> list[Path]:
+    """Return the files whose model is not among those that the server read."""
+    return [path for model, path in models if known and model.model_id not in known]
+
+
+def _refuse_replaced(
+    models: list[tuple[Model, Path]], known: tuple[str, ...], asked: str | None
+) -> None:
+    if asked in known and asked not in {model.model_id for model, _ in models}:
+        raise ModelUnknownError(
+            "the file of the model was replaced while the service runs: tell its operator to "
+            "restart it, then send the clip again"
+        )
 
 
 def _warm_up(model: Model, face_model: Path | None) -> None:

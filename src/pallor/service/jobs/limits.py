@@ -20,11 +20,30 @@ FILE_BYTES = 2**30
 """By how much a file may grow during a job. Nothing but the database writes, and that little."""
 
 
+@contextlib.contextmanager
+def deaf() -> Iterator[None]:
+    """Let a process that is started inside hear no Ctrl-C and no SIGTERM, from its first moment.
+
+    They go to all processes of the service at once, from a terminal or from systemd. Only the
+    server heeds them, and then ends the others.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def settle() -> None:
     """Prepare the process: it steps back behind the server, and leaves no dump of its memory.
 
-    A core dump would hold a face.
+    A core dump would hold a face. Ctrl-C and SIGTERM are the server's to heed: see `deaf`.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform == "win32":
         return
     import resource

@@ -39,6 +39,7 @@ class WorkerOrders:
         values = document["settings"]
         values["limits"] = UploadLimits(**values["limits"])
         values["models"] = tuple(map(Path, values["models"]))
+        values["model_ids"] = tuple(values["model_ids"])
         for name in ("data", "face_model", "tls_cert", "tls_key", "consent"):
             values[name] = None if values[name] is None else Path(values[name])
         return cls(document["worker_id"], document["work"], ServiceSettings(**values))

@@ -17,8 +17,10 @@ from types import TracebackType
 from pallor.service.errors import JobTimeError, StoreError
 from pallor.service.files import FileStore
 from pallor.service.jobs.kinds import KINDS, JobFiles
+from pallor.service.jobs.watch import Watch
 from pallor.service.jobs.worker import AS_MEANT
 from pallor.service.jobs.worker_process import WorkerProcess
+from pallor.service.log import outage
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store
@@ -29,7 +31,7 @@ LOST_S = 15.0
 """A worker that was not heard of for ten heartbeats is lost."""
 
 _TICK_S = 0.1
-_LOST_EVERY_S = 2.0
+_WATCH_EVERY_S = 1.0
 _TIDY_EVERY_S = 30.0
 _LONGEST_PAUSE_S = 30.0
 _YOUNG_S = 10.0
@@ -108,12 +110,15 @@ class Supervisor:
         self._stopping = threading.Event()
         self._grace_s = 0.0
         self._due: dict[str, float] = {}
+        self._watch = Watch()
+        self._took_over = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the workers, and what looks after them. Does nothing where it runs already."""
         if self._thread is None:
             self._stopping.clear()
+            self._took_over = False
             # A daemon, so that a server that forgets to stop it still ends; its workers then
             # lose their life line.
             self._thread = threading.Thread(target=self._run, name="pallor-supervisor", daemon=True)
@@ -170,7 +175,8 @@ class Supervisor:
             self._round()
         except StoreError as error:
             # The database may come back; until then jobs wait in it.
-            _log.error("%s", error.text)
+            outage.met(error.text)
+            self._watch.forgive()
             self._stopping.wait(2.0)
         except Exception:  # noqa: BLE001 - logged
             # Without this thread no job would ever be worked on again.
@@ -178,12 +184,14 @@ class Supervisor:
             self._stopping.wait(2.0)
 
     def _round(self) -> None:
+        if not self._took_over:
+            # Before the first worker: whatever is running was left by a server that was killed.
+            self._forget_uploads(self._jobs.requeue_running())
+            self._took_over = True
         for slot in self._slots:
             self._look_after(slot)
-        if self._is_due("overdue", 1.0):
-            self._stop_overdue()
-        if self._is_due("lost", _LOST_EVERY_S):
-            self._forget_uploads(self._jobs.requeue_lost(self._lost_s))
+        if self._is_due("watch", _WATCH_EVERY_S):
+            self._watch_jobs()
         if self._is_due("tidy", _TIDY_EVERY_S):
             self._expire()
             self._uploads.sweep(self._jobs.file_tokens)
@@ -221,20 +229,32 @@ class Supervisor:
         if number:
             self._audit.add("system", "estimate.expire", f"{number} finished jobs")
 
-    def _stop_overdue(self) -> None:
-        limit_s = self._settings.job_time_limit_s
-        for job in self._jobs.overdue(limit_s):
-            for slot in self._slots:
-                if slot.worker is not None and slot.worker.worker_id == job.worker_id:
-                    slot.worker.kill()
-                    slot.pause(False)
-            text = (
-                f"the clip was not processed within {limit_s:g} s and was stopped: record a "
-                "shorter one, or at a lower resolution"
-            )
-            # Only while it is still that worker's: it may have finished just before the kill.
-            if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
-                self._files.forget(job)
+    def _watch_jobs(self) -> None:
+        running = self._jobs.running()
+        outage.over()
+        self._watch.look(running)
+        for job in running:
+            if self._watch.running_s(job) > self._settings.job_time_limit_s:
+                self._stop_overdue(job)
+            elif self._watch.silent_s(job) > self._lost_s and job.worker_id is not None:
+                self._kill_worker(job)
+                self._forget_uploads(self._jobs.release(job.worker_id))
+
+    def _stop_overdue(self, job: Job) -> None:
+        self._kill_worker(job)
+        text = (
+            f"the clip was not processed within {self._settings.job_time_limit_s:g} s and was "
+            "stopped: record a shorter one, or at a lower resolution"
+        )
+        # Only while it is still that worker's: it may have finished just before the kill.
+        if self._jobs.fail(job.id, JobTimeError.code, text, worker_id=job.worker_id):
+            self._files.forget(job)
+
+    def _kill_worker(self, job: Job) -> None:
+        for slot in self._slots:
+            if slot.worker is not None and slot.worker.worker_id == job.worker_id:
+                slot.worker.kill()
+                slot.pause(False)
 
     def _forget_uploads(self, jobs: tuple[Job, ...]) -> None:
         for job in jobs:
@@ -254,7 +274,7 @@ class Supervisor:
                 self._jobs.release(worker.worker_id, counted=False)
             except StoreError as error:
                 # After the next start the job is seen to be lost, and done then.
-                _log.error("%s", error.text)
+                outage.met(error.text)
         for slot in self._slots:
             slot.worker, slot.follows = None, False
 

@@ -8,6 +8,7 @@ its present job.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import threading
@@ -28,12 +29,15 @@ from pallor.service.jobs.limits import MemoryLimit, die_with_parent, limited, se
 from pallor.service.jobs.orders import WorkerOrders
 from pallor.service.jobs.said import said_of
 from pallor.service.jobs.work import Work
+from pallor.service.log import configure, outage
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.engine import connect
 from pallor.service.store.job import Job
 from pallor.service.store.jobs import JobStore
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 POLL_S = 0.1
 HEARTBEAT_S = 1.5
@@ -91,10 +95,11 @@ class Worker:
             try:
                 job = self._jobs.claim(self._id, self._served)
             except StoreError as error:
-                # It may come back; the supervisor says it in the log.
-                _log(error.text)
+                # It may come back.
+                outage.met(_of_worker(error.text))
                 self._draining.wait(2.0)
                 continue
+            outage.over()
             if job is None:
                 self._draining.wait(POLL_S)
                 continue
@@ -150,7 +155,7 @@ class Worker:
                 raise JobFileMissingError("the uploaded clip was deleted") from error
             said = said_of(error, path, no_memory=memory.was_met())
             if not isinstance(error, ClipError | UsageError):
-                _log(f"job {job.id}: {said.code}\n{traceback.format_exc()}")
+                _log.error("%s", _of_worker(f"job {job.id}: {said.code}\n{traceback.format_exc()}"))
             raise said from error
 
 
@@ -170,7 +175,7 @@ class _Reporter:
         try:
             self._jobs.progress(self._job_id, stage, share, worker_id=self._worker_id)
         except StoreError as error:  # not worth a job
-            _log(error.text)
+            outage.met(_of_worker(error.text))
 
 
 class _Heart:
@@ -205,14 +210,13 @@ def _again(call: Callable[[], T]) -> T:
         try:
             return call()
         except StoreError as error:
-            _log(error.text)
+            outage.met(_of_worker(error.text))
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 5.0)
 
 
-def _log(text: str) -> None:
-    sys.stderr.write(f"worker {os.getpid()}: {text.rstrip()}\n")
-    sys.stderr.flush()
+def _of_worker(text: str) -> str:
+    return f"worker {os.getpid()}: {text.rstrip()}"
 
 
 def _follow(line: BinaryIO, draining: threading.Event) -> None:
@@ -233,6 +237,7 @@ def main() -> int:
     """Run a worker."""
     die_with_parent()
     settle()
+    configure()
     line = sys.stdin.buffer
     first = line.readline()
     if not first:
@@ -244,7 +249,7 @@ def main() -> int:
         works = {kind: make_work(name, orders.settings) for kind, name in orders.work.items()}
         jobs = JobStore(connect(orders.settings.url))
     except PallorError as error:
-        _log(error.text)
+        _log.error("%s", _of_worker(error.text))
         return 1
     return Worker(orders, jobs, JobFiles(orders.settings), works, draining).run()
 

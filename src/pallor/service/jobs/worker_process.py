@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 
+from pallor.service.jobs.limits import deaf
 from pallor.service.jobs.orders import WorkerOrders
 from pallor.service.settings import ServiceSettings
 
@@ -48,12 +49,13 @@ class WorkerProcess:
         environment.setdefault("MALLOC_ARENA_MAX", "2")
         # The same modules as here, but never those that happen to lie in the current folder.
         environment["PYTHONPATH"] = os.pathsep.join(folder for folder in sys.path if folder)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pallor.service.jobs.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            env=environment,
-        )
+        with deaf():
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "pallor.service.jobs.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+            )
         self._say(WorkerOrders(self.worker_id, work, settings).to_json())
 
     @property

@@ -13,12 +13,24 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT_S = 30.0
 """How long a writer of SQLite waits for another."""
 
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    # A server that is gone without a word is noticed within half a minute.
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
 READS = "pallor_reads"
 """Execution option of a connection that will not write."""
 
 
 def make_engine(url: str) -> Engine:
     """Return an engine with the settings that jobs depend on.
+
+    Its errors do not repeat the values of a statement: those are of people, and errors are logged.
 
     Raises
     ------
@@ -31,22 +43,33 @@ def make_engine(url: str) -> Engine:
 
     try:
         address = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         # The URL may hold a password: it is not repeated.
         raise StoreError(f"not the URL of a database: {_ALLOWED}") from None
+    if "@" in (address.host or ""):
+        # What was taken for the host begins with the end of the password, and would be repeated.
+        raise StoreError(
+            "not the URL of a database: write an @ in the password or user as %40, "
+            "a / as %2F and a : as %3A"
+        )
     if address.get_backend_name() == "postgresql":
         return create_engine(
             address.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
             pool_size=5,
             max_overflow=15,
-            connect_args={"connect_timeout": 10},
+            hide_parameters=True,
+            connect_args=_POSTGRESQL,
         )
     if address.get_backend_name() != "sqlite" or not address.database:
         raise StoreError(f"not a database that is supported: {_ALLOWED}")
     _own(Path(address.database))
     engine = create_engine(
-        address, pool_size=20, max_overflow=20, connect_args={"timeout": BUSY_TIMEOUT_S}
+        address,
+        pool_size=20,
+        max_overflow=20,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
     )
 
     @event.listens_for(engine, "connect")

@@ -33,6 +33,8 @@ class Job:
         Seconds since 1970; None where it has not come to that.
     stage, share
         What is being done, and how much of the whole is, 0..1.
+    heartbeat_s
+        When its worker was last heard of, in seconds since 1970.
     attempts
         How often a worker took it.
     worker_id
@@ -55,6 +57,7 @@ class Job:
     created_s: float
     started_s: float | None
     finished_s: float | None
+    heartbeat_s: float | None
     stage: str
     share: float
     attempts: int

@@ -254,13 +254,8 @@ class JobStore:
             session.delete(row)
             return _job(row)
 
-    def requeue_lost(self, older_than_s: float) -> tuple[Job, ...]:
-        """Put jobs back whose worker has not been heard of, or fail them.
-
-        Parameters
-        ----------
-        older_than_s
-            Seconds without a sign of life.
+    def requeue_running(self) -> tuple[Job, ...]:
+        """Put every running job back, or fail it: no worker of an earlier start is left.
 
         Returns
         -------
@@ -268,9 +263,9 @@ class JobStore:
             As they are now: ``queued``, or ``failed`` with the code ``crashed`` where
             `MAX_ATTEMPTS` workers were lost over it.
         """
-        from pallor.service.store.tables import JobRow
+        from sqlalchemy import true
 
-        return self._give_back(JobRow.heartbeat_s < self._clock() - older_than_s, counted=True)
+        return self._give_back(true(), counted=True)
 
     def release(self, worker_id: str, *, counted: bool = True) -> tuple[Job, ...]:
         """Put the jobs of a worker that ended back at once, or fail them.
@@ -285,19 +280,17 @@ class JobStore:
         Returns
         -------
         tuple[Job, ...]
-            As in `requeue_lost`.
+            As in `requeue_running`.
         """
         from pallor.service.store.tables import JobRow
 
         return self._give_back(JobRow.worker_id == worker_id, counted=counted)
 
-    def overdue(self, time_limit_s: float) -> tuple[Job, ...]:
-        """Return the running jobs that were started longer ago than the limit."""
+    def running(self) -> tuple[Job, ...]:
+        """Return the jobs that workers have."""
         from pallor.service.store.tables import JobRow
 
-        return self._select(
-            JobRow.state == RUNNING, JobRow.started_s < self._clock() - time_limit_s
-        )
+        return self._select(JobRow.state == RUNNING)
 
     def expire(self, keep_results_s: float) -> int:
         """Forget finished jobs with their results; checks of clips stay with their clips.
