@@ -19,7 +19,7 @@ from pallor.service.jobs.supervisor import Supervisor
 from pallor.service.settings import ServiceSettings
 from pallor.service.store.audit import AuditLog
 from pallor.service.store.engine import Store, open_store
-from pallor.service.store.job import Job
+from pallor.service.store.job import ESTIMATE, Job
 from postgres_server import postgres_database
 from service_databases import postgres, settings, store
 from service_jobs import Service, is_alive, kill, server, service, supervised, until
@@ -39,6 +39,19 @@ def test_jobs_are_done_and_uploads_deleted(
             assert done.state == "done" and done.result is not None
             assert done.result["content"] == f"clip {n}"
         service.no_upload_is_left()
+
+
+def test_one_worker_serves_owners_in_turn(
+    settings: ServiceSettings, store: Store, service: Service
+) -> None:
+    jobs = []
+    for owner in ("many", "many", "many", "few"):
+        token, _, file = service.files.create()
+        file.close()
+        jobs.append(service.jobs.create(ESTIMATE, token, {}, owner))
+    with supervised(settings, store):
+        ends = [service.finished(job).finished_s for job in jobs]
+    assert ends[0] < ends[3] < ends[1] < ends[2]
 
 
 def test_the_job_of_a_killed_worker_is_done_by_another(
