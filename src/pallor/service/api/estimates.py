@@ -124,8 +124,8 @@ async def read(
     responses={
         200: {
             "description": "Server-sent events: `state` with `{id, state, stage, share, position}` "
-            "at every change; the last one has the state done, failed or "
-            "deleted. After an hour, or once the key was revoked, it ends without.",
+            "at every change; the last one has the state done, failed or deleted. After an "
+            "hour, or once the key was revoked, the stream ends without it.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         **errors(401, 403, 404, 422, 429, 503),
