@@ -51,6 +51,18 @@ def test_wrong_usage_is_status_2_without_a_traceback(arguments: list[str]) -> No
     assert run.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", [["features"], ["--version"]])
+def test_output_that_cannot_be_written_is_one_line(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [sys.executable, "-m", "pallor", *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr == "pallor: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

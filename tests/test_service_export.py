@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from pallor.errors import UsageError
 from pallor.service.errors import ExportError
 from pallor.service.export.contents import ExportContents, ExportEnd, ExportFile, Tally
-from pallor.service.export.folder import make_empty, write_folder
+from pallor.service.export.folder import new_folder, write_folder
 from pallor.service.export.zip_stream import BLOCK_BYTES, zip_stream
 
 
@@ -143,14 +144,29 @@ def test_gigabytes_take_a_few_megabytes_of_memory(tmp_path: Path) -> None:
             assert entry.read(11) == b"\x1a\x45\xdf\xa3 clip 5"
 
 
-def test_the_folder_holds_the_same(tmp_path: Path) -> None:
+def modes(folder: Path) -> set[tuple[str, str]]:
+    """Kind and mode of everything in a folder, and of itself."""
+    return {
+        ("folder" if path.is_dir() else "file", oct(path.stat().st_mode & 0o777))
+        for path in (folder, *folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_the_folder_holds_the_same(tmp_path: Path, there: bool) -> None:
     what = contents(tmp_path / "data", 5000, 0, 1000)
     what.files[1].path.unlink()
     said: list[tuple[int, int]] = []
     out = tmp_path / "deep" / "out"
-    make_empty(out)
-    make_empty(out)
-    tally = write_folder(what, out, lambda done, total, _: said.append((done, total)))
+    before = os.umask(0)
+    try:
+        if there:
+            out.mkdir(mode=0o755, parents=True)
+        with new_folder(out) as part:
+            tally = write_folder(what, part, lambda done, total, _: said.append((done, total)))
+            assert modes(part) == {("folder", "0o700"), ("file", "0o600")}
+    finally:
+        os.umask(before)
     assert tally.clips == 2
     assert said == [(1, 3), (2, 3), (3, 3)]
     names = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
@@ -158,22 +174,57 @@ def test_the_folder_holds_the_same(tmp_path: Path) -> None:
     copy, original = out / names[1], what.files[0].path
     assert copy.read_bytes() == original.read_bytes()
     assert copy.stat().st_ino != original.stat().st_ino
-    assert out.stat().st_mode & 0o777 == 0o700 and copy.stat().st_mode & 0o777 == 0o600
+    assert modes(out) == {("folder", "0o700"), ("file", "0o600")}
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     (tmp_path / "file").touch()
-    for target in (tmp_path / "out", tmp_path / "file"):
-        with pytest.raises(UsageError, match=str(target)):
-            make_empty(target)
+    for target in (tmp_path / "out", tmp_path / "file", tmp_path / "file" / "out"):
+        with pytest.raises(UsageError, match=str(target)), new_folder(target):
+            pass
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
+
+
+def test_an_export_that_was_killed_is_in_nobodys_way_unsaid(tmp_path: Path) -> None:
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "face").touch()
+    with pytest.raises(UsageError, match=r"out\.part: it is there"), new_folder(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out.part" / "face").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_export_that_breaks_off_leaves_no_faces(
+    tmp_path: Path, error: BaseException, there: bool
+) -> None:
+    what = contents(tmp_path / "data", 1000, 1000)
+    if there:
+        (tmp_path / "out").mkdir()
+
+    def stop(done: int, _total: int, _name: str) -> None:
+        if done == 2:
+            raise error
+
+    with (
+        pytest.raises((KeyboardInterrupt, ExportError)),
+        new_folder(tmp_path / "out") as part,
+    ):
+        write_folder(what, part, stop)
+    left = {path.name for path in tmp_path.rglob("*") if path.parent != tmp_path / "data"}
+    assert left == ({"data", "out"} if there else {"data"})
 
 
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     what = contents(tmp_path / "data", 1000)
     bad = ExportContents((ExportFile("x" * 300, what.files[0].path),), listed)
-    make_empty(tmp_path / "out")
-    with pytest.raises(ExportError, match="not complete"):
-        write_folder(bad, tmp_path / "out", lambda *_: None)
+    with (
+        pytest.raises(ExportError, match="nothing of it is kept"),
+        new_folder(tmp_path / "out") as part,
+    ):
+        write_folder(bad, part, lambda *_: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from pallor.anemia.person import Person
 from pallor.cohort.table_columns import RANGES
+from pallor.errors import UsageError
+from pallor.models import bundle
 from pallor.service.api.options import FIELDS
 from pallor.service.jobs.anemia_group import anemia_of
 from pallor.service.jobs.options import EstimateOptions
 from pallor.service.jobs.orders import WorkerOrders
+from pallor.service.model_cards import read_cards
 from pallor.service.refusals import InvalidFieldsError
 from pallor.service.settings import ServiceSettings
 from pallor.service.study.fields import ParticipantFields
@@ -136,3 +139,15 @@ def test_orders_survive_the_pipe() -> None:
         orders = WorkerOrders("id", "m:f", replace(given_settings, workers=3))
         line = orders.to_json()
         assert "\n" not in line and WorkerOrders.from_json(line) == orders
+
+
+def test_two_models_with_one_name_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "read_metadata", lambda path: {"id": path.parent.name})
+    one, other = tmp_path / "1" / "face.pallor", tmp_path / "2" / "face.pallor"
+    with pytest.raises(UsageError, match=f"{other}: another model is named 'face'"):
+        read_cards([one, other])
+    with pytest.raises(UsageError, match="given twice"):
+        read_cards([one, one])
+    assert read_cards([one, other.with_name("new.pallor")]).find("new") == "2"

@@ -231,6 +231,8 @@ def test_roles_and_metrics(served: tuple[Served, Keys]) -> None:
         assert 'pallor_jobs{state="queued"}' in text
         assert 'route="/v1/models"' in text
         assert "pallor_workers 2.0" in text
+        assert "# TYPE pallor_worker_restarts_total counter" in text
+        assert "pallor_worker_restarts_total 0.0" in text
 
 
 def test_a_revoked_key_ends_at_once_also_in_open_sessions(served: tuple[Served, Keys]) -> None:

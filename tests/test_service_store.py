@@ -284,6 +284,20 @@ def test_keys(store: Store) -> None:
     assert [k.revoked_s is None for k in keys.list()] == [False, True]
 
 
+def test_a_key_that_is_named_like_the_id_of_another_is_not_revoked_for_it(store: Store) -> None:
+    keys = KeyStore(store)
+    meant = keys.check(keys.add("z", "study"))
+    assert meant is not None
+    other = keys.check(keys.add(meant.id, "study"))
+    assert other is not None
+    assert keys.revoke(meant.id).id == meant.id
+    assert [(key.id, key.revoked_s is None) for key in keys.list()] == [
+        (meant.id, False),
+        (other.id, True),
+    ]
+    assert keys.revoke(other.id).id == other.id
+
+
 def test_no_secret_is_stored(tmp_path: Path) -> None:
     store = open_store(ServiceSettings(tmp_path / "data"))
     secret = KeyStore(store).add("a", "study")

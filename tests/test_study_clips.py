@@ -274,15 +274,28 @@ def test_files_that_nobody_knows_are_counted_and_kept(
     visited(study, "a")
     with_clip(study, "a")
     with caplog.at_level(logging.WARNING):
-        clips.report_unknown_files(study)
+        clips.report_differences(study)
     assert caplog.text == ""
     token, _, file = study.clips.create()
     file.close()
     with caplog.at_level(logging.WARNING):
-        clips.report_unknown_files(study)
+        clips.report_differences(study)
     assert "1 file" in caplog.text and token not in caplog.text
     clips.sweep(replace(study, clock=lambda: study.clock() + 10_000.0))
     assert len(files_of(study)) == 2
+
+
+def test_clips_whose_files_are_missing_are_counted(
+    study: Study, caplog: pytest.LogCaptureFixture
+) -> None:
+    visited(study, "a")
+    with_clip(study, "a", content=b"1")
+    lost = only_token(study)
+    with_clip(study, "a", content=b"2")
+    study.clips.delete(lost)
+    with caplog.at_level(logging.WARNING):
+        clips.report_differences(study)
+    assert "1 of the 2 clips" in caplog.text and lost not in caplog.text
 
 
 @pytest.mark.parametrize("withdrawn_at", ["announce", "take_in"])

@@ -72,7 +72,9 @@ def fill_first_version(settings: ServiceSettings) -> None:
 
 
 def test_what_a_first_version_holds_stays(settings: ServiceSettings) -> None:
-    settings.data.mkdir()
+    settings.clips.mkdir(parents=True)
+    settings.data.chmod(0o700)
+    (settings.clips / "t").touch()
     migrate(settings, "0001")
     fill_first_version(settings)
     before = {table: rows(settings, table) for table in TABLES}

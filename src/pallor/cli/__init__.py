@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -23,7 +25,9 @@ from pallor.cli import (
     train,
     weights,
 )
-from pallor.cli.output import fail
+from pallor.cli.output import fail, say
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 app = typer.Typer(
     name="pallor",
@@ -83,10 +87,22 @@ def main() -> None:
     from pallor.errors import PallorError
 
     try:
-        app()
+        try:
+            app()
+        finally:
+            # At the exit of the interpreter it would be too late to say that it failed.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except PallorError as error:
         fail(error)
     except BrokenPipeError:
         # The reader of a pipe went away (head, less): not an error of ours.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A name tells a file of the user's, which whoever opens it reports; streams have none.
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(f"pallor: the output cannot be written: {error.strerror}")
+        sys.exit(1)

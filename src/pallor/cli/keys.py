@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pallor.cli.data_folder import need_database
 from pallor.cli.output import print_json, say
 from pallor.cli.serve import DATA, need_service_extra
 
@@ -41,7 +42,7 @@ def add(
     database_url: Url = None,
 ) -> None:
     """Make a key and print it, once: only its hash is stored."""
-    with _keys(data, database_url) as keys:
+    with _keys(data, database_url, new=True) as keys:
         secret = keys.add(name, role)
     typer.echo(secret)
     say("keep it now: it is not stored and cannot be shown again")
@@ -79,14 +80,18 @@ def revoke(
 
 
 @contextmanager
-def _keys(data: Path, url: str | None) -> Iterator[KeyStore]:
+def _keys(data: Path, url: str | None, *, new: bool = False) -> Iterator[KeyStore]:
+    """Open the keys of a data folder; one that is not there is made only where it may be new."""
     need_service_extra()
     from pallor.service.settings import ServiceSettings
     from pallor.service.store.audit import AuditLog
     from pallor.service.store.engine import open_store
     from pallor.service.store.keys import KeyStore
 
-    store = open_store(ServiceSettings(data=data, database_url=url))
+    settings = ServiceSettings(data=data, database_url=url)
+    if not new:
+        need_database(settings, "list of keys")
+    store = open_store(settings)
     try:
         keys = KeyStore(store)
         before = {key.id: key for key in keys.list()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from pallor.cli.data_folder import need_database
 from pallor.cli.output import print_json, progress, say
 from pallor.cli.serve import DATA, need_service_extra
 from pallor.errors import CohortError, UsageError
@@ -73,17 +74,22 @@ def export(
     """Write the study into a folder that pallor extract reads.
 
     The clips are copied. Beside them are cohort.csv, hemoglobin_values.csv and README.txt, which
-    tells the columns and who is missing. Keep it as safe as the study itself.
+    tells the columns and who is missing. Keep it as safe as the study itself. Until it is complete
+    it stands in DIR.part; what breaks off leaves nothing. Ends with status 1 where clips could not
+    be read.
     """
-    from pallor.service.export.folder import make_empty, write_folder
+    from pallor.service.export.folder import new_folder, write_folder
     from pallor.service.export.study_export import export_of
 
-    with _study(data, database_url) as study:
-        make_empty(folder)
-        contents = export_of(study)
-        study.audit.add(WHO, "study.export", f"{len(contents.files)} clips")
-        with progress("clips") as report:
-            tally = write_folder(contents, folder, report)
+    try:
+        with _study(data, database_url) as study, new_folder(folder) as part:
+            contents = export_of(study)
+            study.audit.add(WHO, "study.export", f"{len(contents.files)} clips")
+            with progress("clips") as report:
+                tally = write_folder(contents, part, report)
+    except KeyboardInterrupt:
+        say("interrupted: nothing was exported, and nothing is left of it")
+        raise
     if tally.simulated:
         say(
             f"SIMULATED: {tally.simulated} of {tally.clips} clips were rendered; no figure from "
@@ -92,15 +98,10 @@ def export(
     counts = tally.counts()
     if json:
         print_json({"folder": str(folder), "simulated": tally.simulated > 0, **counts})
-        return
-    typer.echo(
-        f"{counts['participants']} participants = {counts['exported']} exported "
-        f"+ {counts['without_clip']} without a clip "
-        f"+ {counts['without_consent']} without consent to keep videos "
-        f"+ {counts['gone']} whose clips could not be read"
-    )
-    typer.echo(f"{counts['clips']} clips exported, {counts['clips_gone']} could not be read")
-    typer.echo(f"next: pallor extract {folder / 'cohort.csv'} -o {folder}-features")
+    else:
+        _tell_export(folder, counts)
+    if tally.clips_gone:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -152,13 +153,23 @@ def _study(data: Path, url: str | None) -> Iterator[Study]:
     from pallor.service.study.study import Study
 
     settings = ServiceSettings(data=data, database_url=url)
-    if not data.is_dir() or (url is None and not (data / "pallor.db").is_file()):
-        raise UsageError(f"{data}: no study is here: name the data folder of the service")
+    need_database(settings, "study")
     store = open_store(settings)
     try:
         yield Study.open(settings, store)
     finally:
         store.close()
+
+
+def _tell_export(folder: Path, counts: Mapping[str, int]) -> None:
+    typer.echo(
+        f"{counts['participants']} participants = {counts['exported']} exported "
+        f"+ {counts['without_clip']} without a clip "
+        f"+ {counts['without_consent']} without consent to keep videos "
+        f"+ {counts['gone']} whose clips could not be read"
+    )
+    typer.echo(f"{counts['clips']} clips exported, {counts['clips_gone']} could not be read")
+    typer.echo(f"next: pallor extract {folder / 'cohort.csv'} -o {folder}-features")
 
 
 def _lines(study: Study, missing: str | None) -> Iterator[dict[str, Any]]:

@@ -82,10 +82,11 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     ModelFileError
         A model file cannot be used.
     StoreError
-        The database cannot be opened, or the data folder not be made private.
+        The database cannot be opened, or the data folder not be made.
     UsageError
-        It could be reached from other machines without a key, or without TLS; or the consent
-        texts cannot be used.
+        It could be reached from other machines without a key, or without TLS; the database
+        belongs to another data folder, or others may enter this one; two models have one name;
+        or the consent texts cannot be used.
     """
     from pallor.service.jobs.supervisor import Supervisor
 
@@ -93,7 +94,7 @@ def create_app(settings: ServiceSettings, rates: Rates | None = None) -> FastAPI
     find_face_model(settings.face_model)
     cards = read_cards(settings.models)
     settings = replace(settings, model_ids=tuple(cards.cards))
-    store = open_store(settings)
+    store = open_store(settings, binds=True)
     keys = KeyStore(store)
     exposure.refuse(sum(key.revoked_s is None for key in keys.list()))
     kept = Study.open(settings, store)
@@ -142,7 +143,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     await asyncio.to_thread(services.files.sweep, services.jobs.file_tokens)
     await asyncio.to_thread(clip_files.sweep, services.study)
-    await asyncio.to_thread(clip_files.report_unknown_files, services.study)
+    await asyncio.to_thread(clip_files.report_differences, services.study)
     await asyncio.to_thread(services.workers.start)
     try:
         yield

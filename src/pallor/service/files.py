@@ -8,11 +8,18 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
+from pallor.errors import UsageError
 from pallor.service.errors import FileTokenError, StoreError
 
+if TYPE_CHECKING:
+    from pallor.service.settings import ServiceSettings
+
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}", re.ASCII)
+
+_ANY_OF_OTHERS = 0o077
+_WRITE_OF_OTHERS = 0o022
 
 GRACE_S = 60.0
 """A file written to this recently is no orphan: its job may be about to be created."""
@@ -108,6 +115,43 @@ class FileStore:
                 entry.unlink(missing_ok=True)
                 count += 1
         return count
+
+
+def make_data_folder(settings: ServiceSettings) -> None:
+    """Make the data folder, for its owner alone; one that is there is left as it is.
+
+    Whatever is named may be somebody else's: as root, closing ``/tmp`` would break the machine.
+
+    Raises
+    ------
+    UsageError
+        If others may enter a folder that holds nothing of pallor, or write into one that does.
+    StoreError
+        If it cannot be made or looked at.
+    """
+    folder = settings.data
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        else:
+            folder.chmod(0o700)
+        mode = folder.stat().st_mode
+        known = settings.database_file.exists() or settings.instance_file.exists()
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: the folder cannot be made: {error.strerror or error}; "
+            "give one of your own with --data"
+        ) from error
+    # Windows has no such modes.
+    if os.name == "posix" and mode & (_WRITE_OF_OTHERS if known else _ANY_OF_OTHERS):
+        raise UsageError(
+            f"{folder}: others than its owner may {'write into' if known else 'enter'} this "
+            f"folder: name a new one with --data, or close this one with chmod 700 {folder}"
+        )
 
 
 def make_private(folder: Path) -> None:

@@ -6,9 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -47,11 +49,8 @@ class Metrics:
         self.workers = Gauge(
             "pallor_workers", "Worker processes that live.", registry=self.registry
         )
-        self.restarts = Gauge(
-            "pallor_worker_restarts",
-            "Workers started again since the start of the service.",
-            registry=self.registry,
-        )
+        self.restarts = _Restarts()
+        self.registry.register(self.restarts)
         self.streams = Gauge(
             "pallor_event_streams", "Open streams of events.", registry=self.registry
         )
@@ -67,10 +66,24 @@ class Metrics:
             How they are now.
         """
         self.workers.set(workers.alive)
-        self.restarts.set(workers.restarts)
+        self.restarts.number = workers.restarts
         for state, number in jobs.items():
             self.jobs.labels(state).set(number)
         return generate_latest(self.registry)
+
+
+class _Restarts(Collector):
+    """A counter whose number somebody else counts."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        yield CounterMetricFamily(
+            "pallor_worker_restarts",
+            "Workers started again since the start of the service.",
+            value=self.number,
+        )
 
 
 class CountRequests:

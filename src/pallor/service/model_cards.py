@@ -52,7 +52,7 @@ def read_cards(paths: Sequence[Path]) -> LoadedModels:
     ModelFileError
         One cannot be used.
     UsageError
-        Two are the same.
+        Two are the same, or have the same name.
     """
     from pallor.models.bundle import read_metadata
 
@@ -61,6 +61,10 @@ def read_cards(paths: Sequence[Path]) -> LoadedModels:
         metadata = read_metadata(path)
         if metadata["id"] in cards:
             raise UsageError(f"{path}: this model was given twice")
+        if any(card["name"] == path.stem for card in cards.values()):
+            raise UsageError(
+                f"{path}: another model is named {path.stem!r}, too: rename one of the files"
+            )
         shown = {name: metadata[name] for name in SHOWN if name in metadata}
         cards[metadata["id"]] = {**shown, "name": path.stem}
     return LoadedModels(cards)

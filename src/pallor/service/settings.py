@@ -32,7 +32,7 @@ class ServiceSettings:
     Attributes
     ----------
     data
-        Folder of everything that is kept; made with owner-only permissions.
+        Folder of everything that is kept, for its owner alone.
     database_url
         ``sqlite:///...`` or ``postgresql://...``; ``pallor.db`` in ``data`` by default.
     models
@@ -79,9 +79,19 @@ class ServiceSettings:
     consent: Path | None = None
 
     @property
+    def database_file(self) -> Path:
+        """File of the database, unless another is given."""
+        return self.data / "pallor.db"
+
+    @property
     def url(self) -> str:
         """URL of the database."""
-        return self.database_url or f"sqlite:///{self.data.absolute() / 'pallor.db'}"
+        return self.database_url or f"sqlite:///{self.database_file.absolute()}"
+
+    @property
+    def instance_file(self) -> Path:
+        """File with the id that the data folder shares with its database."""
+        return self.data / "instance"
 
     @property
     def uploads(self) -> Path:

@@ -102,29 +102,41 @@ class Store:
         self.engine.dispose()
 
 
-def open_store(settings: ServiceSettings, *, migrate: bool = True) -> Store:
+def open_store(settings: ServiceSettings, *, binds: bool = False) -> Store:
     """Open the database of the settings, its tables brought up to date.
 
     Parameters
     ----------
     settings
         Their ``url`` and ``data`` are used; the folder is made.
-    migrate
-        Whether to bring the tables up to date; workers leave it to whoever started them.
+    binds
+        Whether a new database is bound to the folder. That is for the service to do: a command
+        may be given a wrong folder, and that would keep the service from its own.
 
     Raises
     ------
     StoreError
         If the URL is of another kind, the server is not reached, or the tables are those of a
         later version.
+    UsageError
+        If the database belongs to another folder, or others may enter this one.
     """
-    from pallor.service.files import make_private
+    from pallor.service.files import make_data_folder
+    from pallor.service.store.instance import compare, finish
     from pallor.service.store.upgrade import upgrade
 
-    make_private(settings.data)
-    if migrate:
-        upgrade(settings.url)
-    return connect(settings.url)
+    make_data_folder(settings)
+    upgrade(settings.url)
+    store = connect(settings.url)
+    try:
+        with store.transaction() as session:
+            named_later = compare(session, settings, binds=binds)
+        if named_later:
+            finish(settings)
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def connect(url: str) -> Store:

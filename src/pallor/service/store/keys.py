@@ -152,18 +152,22 @@ class KeyStore:
     def revoke(self, name_or_id: str) -> Key:
         """Make a key worthless; it stays in the list.
 
+        Where one key is named like the id of another, that other one is meant.
+
         Raises
         ------
         UsageError
             If there is none of this name or id.
         """
-        from sqlalchemy import or_, select
+        from sqlalchemy import select
 
         from pallor.service.store.tables import KeyRow
 
         with self._store.transaction() as session:
-            which = or_(KeyRow.name == name_or_id, KeyRow.id == name_or_id)
-            row = session.scalars(select(KeyRow).where(which)).first()
+            row = session.get(KeyRow, name_or_id)
+            if row is None:
+                named = select(KeyRow).where(KeyRow.name == name_or_id)
+                row = session.scalars(named).one_or_none()
             if row is None:
                 raise UsageError(f"there is no key {name_or_id!r}: see pallor keys list")
             if row.revoked_s is None:

@@ -169,3 +169,12 @@ class ClipFileRow(Base):
 
     token: Mapped[str] = mapped_column(String(64), primary_key=True)
     created_s: Mapped[float] = mapped_column(Float(53))
+
+
+class InstanceRow(Base):
+    """The id that the database shares with its data folder: one row, with the number 1."""
+
+    __tablename__ = "instance"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[str] = mapped_column(String(64))

@@ -187,13 +187,27 @@ def unknown_files(study: Study) -> int:
     return len(names)
 
 
-def report_unknown_files(study: Study) -> None:
-    """Write into the log how many files nobody knows, at the start; none is deleted."""
-    count = unknown_files(study)
-    if count:
+def report_differences(study: Study) -> None:
+    """Write into the log, at the start, how many files nobody knows and how many are missing.
+
+    Nothing is deleted.
+    """
+    from pallor.service.store.instance import missing_clips
+
+    unknown = unknown_files(study)
+    if unknown:
         _log.warning(
             "%d files in the folder of clips are in no row of the database: is it the right one?",
-            count,
+            unknown,
+        )
+    with study.store.reading() as session:
+        missing, known = missing_clips(session, study.clips.folder)
+    if missing:
+        _log.warning(
+            "%d of the %d clips of the database are not in the folder of clips: is it the right "
+            "one, or are they lost?",
+            missing,
+            known,
         )
 
 

@@ -24,7 +24,7 @@ from pallor.service.study.access import (
     row_of_session,
     session_row,
 )
-from pallor.service.study.clip_files import report_unknown_files, sweep
+from pallor.service.study.clip_files import report_differences, sweep
 from pallor.service.study.fields import ClipFields
 from pallor.service.study.records import Participant, StudyClip
 
@@ -42,7 +42,7 @@ __all__ = [
     "delete",
     "get",
     "path",
-    "report_unknown_files",
+    "report_differences",
     "sweep",
 ]
 
