@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from pallor.service.pages import PageSettings, attach, sign_in_page
 from pallor.service.security.headers import CONTENT_SECURITY_POLICY
@@ -135,6 +135,8 @@ class StandIn:
     began: dict[str, float] = field(default_factory=dict)
     uploads: list[tuple[dict[str, str], str, bytes]] = field(default_factory=list)
     frames: list[tuple[str, bytes]] = field(default_factory=list)
+    # The token of the present session; None where it has ended.
+    session: str | None = "the-token"
     tokens: set[str] = field(default_factory=set)
     signed_out: int = 0
     address: str = ""
@@ -163,10 +165,10 @@ class StandIn:
         return self.cards
 
     def csrf_token(self, _request: Request) -> str:
-        return "the-token"
+        return self.session or ""
 
     def principal(self, _request: Request) -> Principal:
-        return Principal("a-key", "study", "a-key", "the-token")
+        return Principal("a-key", "study", "a-key", self.session)
 
     def study(self, _request: Request) -> Study | None:
         return self.study_kept
@@ -178,6 +180,7 @@ class StandIn:
         app.add_api_route("/v1/estimates/{job_id}", self._delete, methods=["DELETE"])
         app.add_api_route("/v1/estimates/{job_id}/events", self._events, methods=["GET"])
         app.add_api_route("/v1/hints", self._hints, methods=["POST"])
+        app.add_api_route("/v1/session", self._who, methods=["GET"])
         app.add_api_route("/v1/session", self._sign_out, methods=["DELETE"])
         app.add_route("/sign-in", lambda request: sign_in_page(request, "/sign-in"))
         attach(app, self, settings)
@@ -186,12 +189,29 @@ class StandIn:
         async def headers(request: Request, call_next: Any) -> Response:
             if request.method != "GET":
                 self.tokens.add(request.headers.get("x-csrf-token", ""))
-            answer: Response = await call_next(request)
+            answer = self._turned_away(request) or await call_next(request)
             answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
             answer.headers["Permissions-Policy"] = "camera=(self)"
             return answer
 
         return app
+
+    def _turned_away(self, request: Request) -> Response | None:
+        """What who is not signed in is answered, or who has the token of another session."""
+        path = request.url.path
+        if path.startswith(("/static", "/sign-in")):
+            return None
+        if self.session is None:
+            if not path.startswith("/v1/"):
+                return RedirectResponse("/sign-in", 303)
+            return JSONResponse({"error": {"code": "no_key", "text": "give a key"}}, 401)
+        changes = path.startswith("/v1/") and request.method != "GET"
+        if changes and request.headers.get("x-csrf-token") != self.session:
+            return JSONResponse({"error": {"code": "cross_site", "text": "no token"}}, 403)
+        return None
+
+    async def _who(self) -> Response:
+        return JSONResponse({"role": "study", "csrf_token": self.session})
 
     async def _create(self, request: Request) -> Response:
         if self.refusal is not None:

@@ -95,6 +95,36 @@ def record(page):
     page.get_by_role("button", name=re.compile("^Record")).click()
 
 
+def stop_recording(page):
+    # The second tap of two is not taken for it.
+    page.wait_for_timeout(600)
+    page.get_by_role("button", name="Stop recording").click()
+
+
+def choose(page, content=b"x", name="face.mp4"):
+    clip = {"name": name, "mimeType": "video/mp4", "buffer": content}
+    page.get_by_label("Video file").set_input_files(clip)
+
+
+def send_file(page, content=b"x"):
+    choose(page, content)
+    page.get_by_role("button", name="Send this video").click()
+
+
+def excuse(opened, *words):
+    """The browser itself writes a refused or broken request to the console."""
+    assert [line for line in opened.complaints if not any(word in line for word in words)] == []
+    opened.complaints.clear()
+
+
+def again(page):
+    return page.get_by_role("button", name="Send the video again")
+
+
+def step(page, name):
+    expect(page.locator("[data-take]")).to_have_attribute("data-step", name)
+
+
 def test_record_upload_result(opened, service):
     page = opened()
     page.get_by_label("Sex").select_option("female")
@@ -245,24 +275,260 @@ def test_details_that_cannot_be_are_not_sent_and_the_clip_is_kept(opened, servic
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
-        (415, "wrong_type", "not a video that this service reads"),
-        (413, "too_large", "larger than this service takes"),
         (422, "invalid", "age_years: no such age"),
+        (503, "busy", "The service is busy."),
+        (408, "too_slow", "Sending took too long."),
+        (429, "too_many_requests", "Too many videos in a short time."),
     ],
 )
 def test_a_refused_upload_says_why_and_can_be_repeated(opened, service, status, code, said):
     service.refusal = (status, code, "age_years: no such age")
     page = opened()
-    clip = {"name": "face.mp4", "mimeType": "video/mp4", "buffer": b"x"}
-    page.get_by_label("Video file").set_input_files(clip)
-    page.get_by_role("button", name="Send this video").click()
+    send_file(page)
     page.get_by_role("alert").get_by_text(said).wait_for()
     service.refusal = None
-    page.get_by_role("button", name="Send the video again").click()
+    again(page).click()
     page.wait_for_url("**/result/*")
-    # The browser itself writes a refused request to the console.
-    assert all(str(status) in line for line in opened.complaints)
-    opened.complaints.clear()
+    excuse(opened, str(status))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (415, "wrong_type", "not a video that this service reads"),
+        (413, "too_large", "larger than this service takes"),
+        (409, "conflict", "This very video is in the study already"),
+    ],
+)
+def test_what_another_attempt_cannot_cure_is_not_offered_again(opened, service, status, code, said):
+    service.refusal = (status, code, "no")
+    page = opened()
+    send_file(page)
+    page.get_by_role("alert").get_by_text(said).wait_for()
+    assert not again(page).is_visible()
+    service.refusal = None
+    send_file(page, b"another")
+    page.wait_for_url("**/result/*")
+    assert [content for _, _, content in service.uploads] == [b"another"]
+    excuse(opened, str(status))
+
+
+def test_another_file_or_recording_takes_the_place_of_the_one_that_was_kept(opened, service):
+    service.refusal = (503, "busy", "later")
+    page = opened()
+    send_file(page, b"first")
+    again(page).wait_for()
+    choose(page, b"second")
+    expect(again(page)).to_be_hidden()
+    page.get_by_role("button", name="Send this video").click()
+    again(page).wait_for()
+    record(page)
+    expect(again(page)).to_be_hidden()
+    again(page).wait_for()
+    service.refusal = None
+    again(page).click()
+    page.wait_for_url("**/result/*")
+    assert [name for _, name, _ in service.uploads] == ["recording.webm"]
+    excuse(opened, "503")
+
+
+def test_no_file_is_sent_while_a_recording_runs(opened, service):
+    page = opened()
+    choose(page)
+    record(page)
+    step(page, "recording")
+    assert page.locator("section.file").evaluate("section => section.inert")
+    assert not page.locator("section.details").evaluate("section => section.inert")
+    page.evaluate("document.querySelector('form').requestSubmit()")
+    step(page, "recording")
+    page.wait_for_url("**/result/*")
+    assert [name for _, name, _ in service.uploads] == ["recording.webm"]
+
+
+def test_a_session_that_ended_loses_no_clip(opened, service):
+    page = opened("/?lang=en")
+    record(page)
+    service.session = None
+    page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
+    assert axe_violations(page) == []
+    door = page.get_by_role("link", name="Sign in (in a new window)")
+    assert door.get_attribute("href") == "/sign-in?lang=en"
+    with page.expect_popup() as window:
+        door.click()
+    window.value.get_by_label("Key").wait_for()
+    assert window.value.evaluate("window.opener") is None
+    service.session = "another"
+    again(page).click()
+    page.wait_for_url("**/result/*")
+    assert [name for _, name, _ in service.uploads] == ["recording.webm"]
+    excuse(opened, "401", "403")
+
+
+def test_a_session_that_ended_is_told_in_turkish(opened, service):
+    page = opened("/?lang=tr")
+    service.session = None
+    choose_file = page.locator("input[type=file]")
+    choose_file.set_input_files({"name": "a.mp4", "mimeType": "video/mp4", "buffer": b"x"})
+    page.get_by_role("button", name="Bu videoyu gönder").click()
+    page.get_by_role("alert").get_by_text("Oturumunuz sona erdi").wait_for()
+    door = page.get_by_role("link", name="Oturum aç (yeni pencerede)")
+    assert door.get_attribute("href") == "/sign-in?lang=tr"
+    excuse(opened, "401")
+
+
+def test_who_signed_in_anew_in_another_window_goes_on(opened, service):
+    page = opened()
+    start_camera(page)
+    page.get_by_text("Good. Keep still.").wait_for()
+    service.session = "another"
+    seen = len(service.frames)
+    page.wait_for_timeout(2500)
+    assert len(service.frames) > seen + 1, "hints take the token of the new session"
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    page.wait_for_url("**/result/*")
+    assert len(service.uploads) == 1
+    excuse(opened, "403")
+
+
+COUNT_CAMERAS = """() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.tracks = [];
+  navigator.mediaDevices.getUserMedia = async (asked) => {
+    await new Promise((done) => setTimeout(done, 500));
+    const stream = await open(asked);
+    window.tracks.push(...stream.getTracks());
+    return stream;
+  };
+}"""
+LIVE = "window.tracks.filter(({ readyState }) => readyState === 'live').length"
+
+
+def test_a_camera_that_is_started_twice_is_opened_once(opened):
+    page = opened()
+    page.evaluate(COUNT_CAMERAS)
+    button = page.get_by_role("button", name="Start camera")
+    button.click()
+    button.click()
+    page.get_by_role("button", name=re.compile("^Record")).wait_for()
+    page.wait_for_timeout(700)
+    assert page.evaluate("window.tracks.length") == 2
+    assert page.evaluate(LIVE) == 1
+    assert page.locator("video").evaluate("video => video.srcObject.active")
+
+
+def test_a_camera_that_opens_after_a_file_was_sent_is_closed(opened, service):
+    service.refusal = (415, "wrong_type", "no")
+    page = opened()
+    page.evaluate(COUNT_CAMERAS)
+    page.get_by_role("button", name="Start camera").click()
+    send_file(page)
+    page.get_by_role("alert").get_by_text("not a video").wait_for()
+    page.wait_for_function("window.tracks.length === 1")
+    page.wait_for_function(f"{LIVE} === 0")
+    step(page, "off")
+    excuse(opened, "415")
+
+
+def test_a_double_click_on_record_records_and_one_on_stop_stops(opened, service):
+    page = opened()
+    page.evaluate("document.querySelector('[data-take]').dataset.recordingS = '60'")
+    start_camera(page)
+    box = page.get_by_role("button", name=re.compile("^Record")).bounding_box()
+    middle = (box["x"] + 20, box["y"] + box["height"] / 2)
+    page.mouse.dblclick(*middle)
+    page.wait_for_timeout(600)
+    step(page, "recording")
+    page.mouse.dblclick(*middle)
+    page.wait_for_timeout(600)
+    step(page, "ready")
+    assert service.uploads == []
+
+
+def test_stop_works_while_the_camera_is_still_being_held(opened, service):
+    page = opened()
+    page.evaluate(
+        """() => {
+          const { prototype } = MediaStreamTrack;
+          prototype.getCapabilities = () => ({ exposureMode: ["manual"] });
+          prototype.applyConstraints = () => new Promise(() => {});
+        }"""
+    )
+    record(page)
+    stop_recording(page)
+    step(page, "ready")
+    assert service.uploads == []
+
+
+def test_a_recording_that_ends_with_its_camera_is_no_clip(opened):
+    page = opened()
+    clip = page.evaluate(
+        """async () => {
+          const { record } = await import("/static/js/recorder.js");
+          const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+          const { clip } = record(stream, { seconds: 60, bitsPerSecond: 8e6, tick() {} });
+          setTimeout(() => stream.getTracks().forEach((track) => track.stop()), 1500);
+          return clip;
+        }"""
+    )
+    assert clip is None
+
+
+def test_leaving_asks_where_a_clip_would_be_lost(opened, service):
+    service.refusal = (503, "busy", "later")
+    page = opened()
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    start_camera(page)
+    page.reload()
+    assert asked == [], "nothing is lost yet"
+    record(page)
+    step(page, "recording")
+    page.reload()
+    assert asked == ["beforeunload"]
+    record(page)
+    again(page).wait_for()
+    page.get_by_role("link", name="Models").click()
+    page.get_by_role("heading", name="Models").wait_for()
+    assert asked == ["beforeunload"] * 2
+    service.refusal = None
+    page.goto("/")
+    record(page)
+    page.wait_for_url("**/result/*")
+    assert asked == ["beforeunload"] * 2
+    excuse(opened, "503")
+
+
+def test_enter_in_a_field_sends_nothing(opened, service):
+    page = opened()
+    page.get_by_label("Age in years").fill("34")
+    page.keyboard.press("Enter")
+    choose(page)
+    page.get_by_label("Age in years").press("Enter")
+    page.wait_for_timeout(500)
+    assert page.locator('[data-part="problem"]').text_content() == ""
+    assert service.uploads == []
+    step(page, "off")
+
+
+def test_a_picture_that_stands_still_is_not_called_good(opened, service):
+    page = opened()
+    page.evaluate(
+        """() => {
+          const { prototype } = HTMLVideoElement;
+          const real = prototype.requestVideoFrameCallback;
+          prototype.requestVideoFrameCallback = function (call) {
+            return real.call(this, (...said) => window.frozen || call(...said));
+          };
+        }"""
+    )
+    start_camera(page)
+    page.get_by_text("Good. Keep still.").wait_for()
+    page.evaluate("window.frozen = true")
+    page.get_by_text("The picture stands still.").wait_for()
+    expect(page.locator('[data-check="fps"] b')).to_have_text("0 per second")
+    expect(page.locator('[data-check="fps"]')).to_have_attribute("data-state", "bad")
+    expect(page.locator('[data-check="face"]')).to_have_attribute("data-state", "unknown")
+    expect(page.locator("[data-take]")).to_have_attribute("data-hint", "bad")
 
 
 TWO_CAMERAS = """() => {
@@ -302,7 +568,7 @@ def test_the_camera_at_the_back_can_be_chosen(opened):
     assert page.evaluate("window.asked") == ["user", "back"]
     assert axe_violations(page) == []
     page.get_by_role("button", name=re.compile("^Record")).click()
-    page.get_by_role("button", name="Stop recording").click()
+    stop_recording(page)
     page.get_by_role("button", name="Other camera").click()
     page.locator('[data-facing="user"]').wait_for()
     # It stays chosen from page to page, unless it is no longer there.
@@ -322,7 +588,7 @@ def test_one_camera_offers_no_other(opened):
 def test_a_stopped_recording_sends_nothing(opened, service):
     page = opened()
     record(page)
-    page.get_by_role("button", name="Stop recording").click()
+    stop_recording(page)
     page.get_by_role("button", name=re.compile("^Record")).wait_for()
     page.wait_for_timeout(1000 * RECORDING_S)
     assert service.uploads == []
@@ -390,6 +656,68 @@ def test_signing_out(opened, service):
     page.wait_for_url(service.address + "/")
     assert service.signed_out == 1
     assert service.tokens == {"the-token"}
+
+
+def test_signing_out_of_a_session_that_is_newer_than_the_page(opened, service):
+    page = opened("/models")
+    service.session = "another"
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(service.address + "/")
+    assert service.signed_out == 1
+
+
+def test_signing_out_waits_for_its_script(opened):
+    page = opened("/models", java_script_enabled=False)
+    assert page.get_by_role("button", name="Sign out").is_disabled()
+
+
+def test_signing_out_that_does_not_work_is_told(opened, service):
+    page = opened("/models")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_role("alert").get_by_text("you are still signed in").wait_for()
+    assert axe_violations(page) == []
+    assert service.signed_out == 0
+    assert page.url == service.address + "/models"
+    page.context.set_offline(False)
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url(service.address + "/")
+    assert service.signed_out == 1
+    excuse(opened, "ERR_INTERNET_DISCONNECTED")
+
+
+def test_who_has_been_signed_out_already_is_led_on(opened, service):
+    page = opened("/models")
+    service.session = None
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
+    excuse(opened, "401")
+
+
+def test_deleting_that_does_not_work_is_told(opened, service):
+    page = opened(service.keep(EVERY_KIND["usable"]))
+    page.on("dialog", lambda dialog: dialog.accept())
+    button = page.get_by_role("button", name="Delete this result")
+    page.context.set_offline(True)
+    button.click()
+    page.get_by_role("alert").get_by_text("could not be deleted").wait_for()
+    page.context.set_offline(False)
+    assert len(service.jobs) == 1
+    service.session = None
+    button.click()
+    page.wait_for_url("**/sign-in")
+    assert len(service.jobs) == 1
+    excuse(opened, "ERR_INTERNET_DISCONNECTED", "401")
+
+
+def test_a_wait_for_a_result_ends_with_the_session(opened, service):
+    service.working_s = 60.0
+    page = opened()
+    send_file(page)
+    page.get_by_text("Waiting: 2 before this one").wait_for()
+    service.session = None
+    page.wait_for_url("**/sign-in")
+    excuse(opened, "401")
 
 
 def test_a_result_that_is_deleted_meanwhile_is_missed(opened, service):

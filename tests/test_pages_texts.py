@@ -47,8 +47,8 @@ SERVICE_FAILURES = {
     "crashed", "internal", "memory_limit", "no_model", "time_limit", "upload_missing",
 }  # fmt: skip
 SERVICE_REFUSALS = {
-    "busy", "conflict", "malformed", "no_consent", "no_key", "no_model", "too_large",
-    "too_many_requests", "too_slow", "unknown", "wrong_type",
+    "busy", "conflict", "cross_site", "malformed", "no_consent", "no_key", "no_model", "role",
+    "too_large", "too_many_requests", "too_slow", "unknown", "wrong_type",
 }  # fmt: skip
 STUDY_PROBLEMS = {
     code

@@ -283,6 +283,34 @@ def test_a_check_that_ends_does_not_interrupt_the_next_recording(opened, service
     assert kept(served) == []
 
 
+def test_a_key_that_is_revoked_loses_no_video(opened, service, tmp_path):
+    served, _ = service
+    key, other = (
+        succeed("keys", "add", name, "--role", "study", "--data", served.data).strip()
+        for name in ("early", "late")
+    )
+    page = opened(served.url)
+    sign_in(page, key)
+    enter(page, "K-3", "Save and start today’s session")
+    page.get_by_role("heading", name="Session 1").wait_for()
+    page.get_by_label("Video file").set_input_files(str(noise(tmp_path / "noise.mp4", seed=3)))
+    succeed("keys", "revoke", "early", "--data", served.data)
+    page.get_by_role("button", name="Send this video").click()
+    page.get_by_role("alert").get_by_text("Your session has ended").wait_for()
+    fine(page)
+    with page.expect_popup() as window:
+        page.get_by_role("link", name="Sign in (in a new window)").click()
+    window.value.get_by_label("Key").fill(other)
+    window.value.get_by_role("button", name="Sign in").click()
+    window.value.get_by_role("link", name="Study").wait_for()
+    page.get_by_role("button", name="Send the video again").click()
+    page.locator('[data-kind="unusable"]').wait_for(timeout=CHECKED_MS)
+    assert not page.get_by_role("button", name="Send the video again").is_visible()
+    page.get_by_role("link", name="Delete this video").click()
+    page.get_by_role("button", name="Delete this video").click()
+    page.get_by_text("The video is deleted.").wait_for()
+
+
 def test_without_scripts_everything_but_recording_works(opened, service, simulated_clip):
     served, key = service
     page = opened(served.url, java_script_enabled=False)

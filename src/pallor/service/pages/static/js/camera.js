@@ -74,19 +74,26 @@ export async function lockCamera(track) {
   return locked;
 }
 
-/** Count the frames that really arrive; returns a function that gives frames per second. */
+/**
+ * Count the frames that really arrive. Returns a function that gives frames per second: 0 where
+ * none came for a second, null where too few came yet to tell.
+ */
 export function frameRate(video) {
   const arrivals = [];
+  let last = null;
   if (!video.requestVideoFrameCallback) {
     return () => video.srcObject?.getVideoTracks()[0]?.getSettings().frameRate ?? null;
   }
   const count = (now) => {
     arrivals.push(now);
-    while (now - arrivals[0] > 2000) arrivals.shift();
+    last = now;
     if (video.srcObject) video.requestVideoFrameCallback(count);
   };
   video.requestVideoFrameCallback(count);
   return () => {
+    const now = performance.now();
+    if (last !== null && now - last > 1000) return 0;
+    while (now - arrivals[0] > 2000) arrivals.shift();
     const span = arrivals.at(-1) - arrivals[0];
     return span > 500 ? (1000 * (arrivals.length - 1)) / span : null;
   };

@@ -1,5 +1,7 @@
 // Live hints: the server's detector looks at small pictures; the frame rate is counted here.
 
+import { renewToken, tokenHeader } from "./session_token.js";
+
 const WIDTH = 320;
 const MIN_FPS = 20;
 // Tells the server which pictures follow each other, so that it can see motion.
@@ -15,12 +17,13 @@ export function smallPicture(video) {
 }
 
 /** Ask the server what it sees; null where it does not say. */
-export async function ask(canvas, token) {
+export async function ask(canvas) {
   const picture = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.85));
-  const headers = { "Content-Type": "image/jpeg", "X-Hint-Stream": STREAM };
-  if (token) headers["X-CSRF-Token"] = token;
+  const headers = { "Content-Type": "image/jpeg", "X-Hint-Stream": STREAM, ...tokenHeader() };
   try {
     const answer = await fetch("/v1/hints", { method: "POST", headers, body: picture });
+    // Somebody signed in anew: the next picture goes with the token of that session.
+    if (answer.status === 403) await renewToken();
     return answer.ok ? await answer.json() : null;
   } catch {
     return null;
@@ -33,6 +36,8 @@ export async function ask(canvas, token) {
  */
 export function judge(seen, fps) {
   const checks = { face: "unknown", distance: "unknown", light: "unknown", motion: "unknown" };
+  // What is seen in a picture that stands still says nothing of now.
+  if (fps === 0) return { checks: { ...checks, fps: "bad" }, hint: "hint.frozen" };
   let hint = "hint.good";
   const bad = (check, key) => {
     checks[check] = "bad";
@@ -61,12 +66,12 @@ export function judge(seen, fps) {
 }
 
 /** Look again and again until the returned function is called; `show` gets what `judge` says. */
-export function watch(video, fps, { every, token, show }) {
+export function watch(video, fps, { every, show }) {
   let going = true;
   const look = async () => {
     const began = performance.now();
     if (video.videoWidth > 0) {
-      const seen = await ask(smallPicture(video), token);
+      const seen = await ask(smallPicture(video));
       const rate = fps();
       if (going) show({ ...judge(seen, rate), fps: rate });
     }

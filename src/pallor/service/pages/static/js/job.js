@@ -21,8 +21,9 @@ export function follow(id, { show, end }) {
   const ask = async () => {
     try {
       const answer = await fetch(address, { headers: { Accept: "application/json" } });
-      // A job that is gone has ended too: the page, loaded again, says so.
-      if (answer.status === 404) hear({ state: "deleted" });
+      // A job that is gone has ended too, and so has the session of who may not ask any more: the
+      // page, loaded again, says so or asks for the key.
+      if ([401, 403, 404].includes(answer.status)) hear({ state: "deleted" });
       else if (answer.ok) hear(await answer.json());
     } catch {
       // The server may be starting again; the next question finds it.

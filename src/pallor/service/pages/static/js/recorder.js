@@ -10,7 +10,7 @@ export function recordingType() {
 
 /**
  * Record a stream. `tick` gets the seconds that are left. Returns `stop`, which gives the
- * recording up, and `clip`, a promise of the file, or of null when it was given up.
+ * recording up, and `clip`, a promise of the file, or of null when it ended before its time.
  */
 export function record(stream, { seconds, bitsPerSecond, tick }) {
   const type = recordingType();
@@ -20,7 +20,8 @@ export function record(stream, { seconds, bitsPerSecond, tick }) {
   });
   const parts = [];
   let timer = null;
-  let wanted = true;
+  // A recording that ends by itself, such as with its camera, is no whole clip either.
+  let whole = false;
   const clip = new Promise((done, failed) => {
     recorder.addEventListener("dataavailable", ({ data }) => data.size && parts.push(data));
     recorder.addEventListener("error", () => failed(new Error("recorder")));
@@ -28,20 +29,22 @@ export function record(stream, { seconds, bitsPerSecond, tick }) {
       clearInterval(timer);
       const ending = type.startsWith("video/mp4") ? "mp4" : "webm";
       const file = new File(parts, `recording.${ending}`, { type: type.split(";")[0] });
-      done(wanted ? file : null);
+      done(whole ? file : null);
     });
     recorder.addEventListener("start", () => {
       const end = performance.now() + 1000 * seconds;
       timer = setInterval(() => {
         const left = (end - performance.now()) / 1000;
         tick(Math.max(0, left));
-        if (left <= 0 && recorder.state === "recording") recorder.stop();
+        if (left > 0 || recorder.state !== "recording") return;
+        whole = true;
+        recorder.stop();
       }, 100);
     });
     recorder.start(1000);
   });
   const stop = () => {
-    wanted = false;
+    whole = false;
     if (recorder.state !== "inactive") recorder.stop();
   };
   return { clip, stop };

@@ -1,6 +1,7 @@
 // The result page: wait for the job, print, delete.
 
 import { follow } from "./job.js";
+import { remove } from "./session_token.js";
 import { has, say, text } from "./texts.js";
 
 const page = document.querySelector("[data-job]");
@@ -18,17 +19,20 @@ function wait() {
   follow(page.dataset.job, { show, end: () => location.reload() });
 }
 
-async function remove() {
+async function removeResult() {
   if (!confirm(text("result.delete_sure"))) return;
-  const token = page.dataset.csrf;
-  const answer = await fetch(`/v1/estimates/${encodeURIComponent(page.dataset.job)}`, {
-    method: "DELETE",
-    headers: token ? { "X-CSRF-Token": token } : {},
-  });
-  if (answer.ok) location.assign(page.dataset.home);
-  else say(page.querySelector("[data-error]"), text("result.delete_failed"));
+  const problem = page.querySelector("[data-error]");
+  say(problem, "");
+  try {
+    await remove(`/v1/estimates/${encodeURIComponent(page.dataset.job)}`);
+    location.assign(page.dataset.home);
+  } catch (error) {
+    // The page, loaded anew, asks for the key, or says that the result is gone already.
+    if (["no_key", "unknown"].includes(error.code)) location.reload();
+    else say(problem, text("result.delete_failed"));
+  }
 }
 
 if ("waiting" in page.dataset) wait();
 page.querySelector("[data-print]")?.addEventListener("click", () => print());
-page.querySelector("[data-delete]")?.addEventListener("click", remove);
+page.querySelector("[data-delete]")?.addEventListener("click", removeResult);

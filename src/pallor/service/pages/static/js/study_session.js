@@ -1,6 +1,6 @@
 // A session of the study: a clip that was sent is checked while the person still sits there.
 
-import { ready, take } from "./take.js";
+import { ready, take, unsent } from "./take.js";
 import { say, text } from "./texts.js";
 
 const ASK_MS = 1000;
@@ -11,11 +11,16 @@ const said = document.querySelector("[data-said]");
 const clips = () => document.querySelector("[data-clips]");
 const clip = (id) => clips().querySelector(`[data-clip="${id}"]`);
 
+/** Load the page anew, which may ask for the key first; not where a clip would be lost. */
+function reload() {
+  if (!unsent()) location.reload();
+}
+
 /** Bring the list of clips up to date; the rest of the page, with its camera, goes on. */
 async function refresh() {
   const answer = await fetch(location.href.split("#")[0]);
   if (answer.redirected || !answer.ok) {
-    location.reload();
+    reload();
     return;
   }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -41,8 +46,10 @@ async function follow(id) {
     await new Promise((done) => setTimeout(done, ASK_MS));
     try {
       const answer = await fetch(`${page.dataset.upload}/${id}`);
-      // Too many questions, or a server that starts again: asked once more.
-      if (!answer.ok && ![401, 403, 404].includes(answer.status)) continue;
+      if ([401, 403].includes(answer.status)) reload();
+      // Too many questions, a server that starts again, or a session that ended while a clip is
+      // not sent yet: asked once more.
+      if (!answer.ok && answer.status !== 404) continue;
       const { state, share } = answer.ok ? await answer.json() : { state: "gone" };
       if (state !== "queued" && state !== "running") {
         await refresh();

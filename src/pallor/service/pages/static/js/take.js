@@ -10,9 +10,19 @@ const page = document.querySelector("[data-take]");
 const part = (name) => page.querySelector(`[data-part="${name}"]`);
 const video = page.querySelector("video");
 const form = page.querySelector("form");
-const token = page.dataset.csrf;
+
+// The second of two quick taps on Record meets Stop, and the other way round.
+const DOUBLE_TAP_MS = 500;
+// What signing in, anew or with another key, cures; and what else another attempt may.
+const SESSION = ["no_key", "cross_site", "role"];
+const CURABLE = [
+  ...SESSION, "invalid", "network", "stopped", "server", "internal", "busy", "too_slow",
+  "too_many_requests",
+];
 
 let stream = null;
+let opening = 0;
+let tapped = -DOUBLE_TAP_MS;
 let stopHints = () => {};
 let stopNow = null;
 let other = null;
@@ -20,18 +30,31 @@ let kept = null;
 let whenOpened = () => {};
 let whenSent = () => {};
 
-/** Show the controls of one step: off, ready, recording or sending. */
+/** Show the controls of one step: off, ready, recording, sending or sent. */
 function step(name) {
   page.dataset.step = name;
   for (const element of page.querySelectorAll("[data-steps]")) {
     element.hidden = !element.dataset.steps.split(" ").includes(name);
   }
   // What is being sent cannot be changed any more.
-  for (const element of page.querySelectorAll("[data-own]")) element.inert = name === "sending";
+  const away = name === "sending" || name === "sent";
+  for (const element of page.querySelectorAll("[data-own]")) element.inert = away;
+  part("file").inert = !free();
 }
 
-function problem(words) {
+/** Whether a clip may be sent: none is recorded or sent already. */
+function free() {
+  return ["off", "ready"].includes(page.dataset.step);
+}
+
+/** Whether leaving the page would lose a clip. */
+export function unsent() {
+  return kept !== null || ["recording", "sending"].includes(page.dataset.step);
+}
+
+function problem(words, { signIn = false } = {}) {
   say(part("problem"), words);
+  part("sign-in").hidden = !signIn;
 }
 
 function showHint({ checks, hint, fps }) {
@@ -46,9 +69,15 @@ function showHint({ checks, hint, fps }) {
   }
 }
 
+function release(camera) {
+  camera?.getTracks().forEach((track) => track.stop());
+}
+
 function closeCamera() {
+  // One that is being opened still comes too late.
+  opening += 1;
   stopHints();
-  stream?.getTracks().forEach((track) => track.stop());
+  release(stream);
   stream = null;
   video.srcObject = null;
   delete page.dataset.hint;
@@ -61,30 +90,48 @@ async function start() {
     problem(text(isSecureContext ? "error.no_recorder" : "error.not_secure"));
     return;
   }
+  closeCamera();
+  const mine = opening;
+  let camera = null;
+  let next = null;
   try {
-    stream = await openCamera();
+    camera = await openCamera();
+    if (mine === opening) {
+      video.srcObject = camera;
+      await video.play();
+      next = await otherCamera(camera.getVideoTracks()[0]);
+    }
   } catch (error) {
+    release(camera);
+    if (mine !== opening) return;
+    closeCamera();
     const refused = error.name === "NotAllowedError";
     problem(text(refused ? "error.camera_refused" : "error.no_camera"));
     return;
   }
-  video.srcObject = stream;
-  await video.play();
+  // Started a second time, or a file was sent meanwhile.
+  if (mine !== opening) {
+    release(camera);
+    return;
+  }
+  stream = camera;
+  other = next;
   page.dataset.upright = String(video.videoHeight > video.videoWidth);
   const [track] = stream.getVideoTracks();
   // A mirror for who looks at oneself; who films somebody else sees what the camera sees.
   page.dataset.facing = track.getSettings().facingMode ?? "user";
-  other = await otherCamera(track);
   part("other").hidden = !other;
   whenOpened(track);
   track.addEventListener("ended", () => {
-    stopNow?.();
     closeCamera();
+    // A clip that is being sent is whole.
+    if (page.dataset.step === "sending") return;
+    stopNow?.();
     step("off");
     problem(text("error.camera_ended"));
   });
   const every = 1000 * Number(page.dataset.hintIntervalS);
-  stopHints = watch(video, frameRate(video), { every, token, show: showHint });
+  stopHints = watch(video, frameRate(video), { every, show: showHint });
   step("ready");
   showCamera();
   part("record").focus({ preventScroll: true });
@@ -115,6 +162,7 @@ function countDown(left) {
 }
 
 async function recordClip() {
+  discard();
   problem("");
   step("recording");
   showCamera();
@@ -123,10 +171,16 @@ async function recordClip() {
   say(part("count"), String(Math.ceil(seconds)));
   const bitsPerSecond = Number(page.dataset.bitsPerSecond);
   try {
-    await lockCamera(stream.getVideoTracks()[0]);
-    const recording = record(stream, { seconds, bitsPerSecond, tick: countDown });
-    stopNow = recording.stop;
-    const clip = await recording.clip;
+    const stopped = new Promise((done) => {
+      stopNow = () => done(null);
+    });
+    const locked = await Promise.race([lockCamera(stream.getVideoTracks()[0]), stopped]);
+    let clip = null;
+    if (locked) {
+      const recording = record(stream, { seconds, bitsPerSecond, tick: countDown });
+      stopNow = recording.stop;
+      clip = await recording.clip;
+    }
     stopNow = null;
     if (clip) {
       await send(clip);
@@ -154,6 +208,7 @@ function filled(clip) {
 }
 
 async function send(clip) {
+  discard();
   problem("");
   if (!form.reportValidity()) {
     problem(text("error.details"));
@@ -166,11 +221,13 @@ async function send(clip) {
     problem(text("error.too_large"));
     return;
   }
+  // Nor does one that is being opened come in between.
+  if (!stream) closeCamera();
   step("sending");
   part("stop").focus();
   const bar = part("sent");
+  bar.value = 0;
   const sending = upload(filled(clip), page.dataset.upload, {
-    token,
     progress: (share) => {
       bar.value = share;
       if (share === 1) say(part("sending"), text("measure.sent"));
@@ -181,10 +238,12 @@ async function send(clip) {
   try {
     const answer = await sending.answer;
     closeCamera();
+    step("sent");
     whenSent(answer);
   } catch (error) {
-    problem(reason(error));
-    keep(clip);
+    problem(reason(error), { signIn: SESSION.includes(error.code) });
+    if (CURABLE.includes(error.code)) keep(clip);
+    else step(stream ? "ready" : "off");
   } finally {
     stopNow = null;
   }
@@ -205,6 +264,22 @@ function keep(clip) {
   part("again").focus();
 }
 
+/** Forget a clip that was kept: another one takes its place. */
+function discard() {
+  kept = null;
+  part("again").hidden = true;
+}
+
+/** Let a button act, unless it is tapped right after the one that stood in its place. */
+function onTap(name, act) {
+  part(name).addEventListener("click", () => {
+    const now = performance.now();
+    if (now - tapped < DOUBLE_TAP_MS) return;
+    tapped = now;
+    act();
+  });
+}
+
 /** Let another clip be taken. */
 export function ready() {
   form.querySelector("input[type=file]").value = "";
@@ -220,18 +295,27 @@ export function take({ sent, opened }) {
   if (opened) whenOpened = opened;
   part("start").addEventListener("click", start);
   part("other").addEventListener("click", switchCamera);
-  part("record").addEventListener("click", recordClip);
-  part("cancel").addEventListener("click", () => stopNow?.());
+  onTap("record", recordClip);
+  onTap("cancel", () => stopNow?.());
   part("stop").addEventListener("click", () => stopNow?.());
-  part("again").addEventListener("click", () => {
-    part("again").hidden = true;
-    send(kept);
+  part("again").addEventListener("click", () => send(kept));
+  const file = form.querySelector("input[type=file]");
+  file.addEventListener("change", discard);
+  // Enter in a field means that field: it sends no video.
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("input:not([type=file])")) {
+      event.preventDefault();
+    }
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const [clip] = page.querySelector("input[type=file]").files;
+    if (!free()) return;
+    const [clip] = file.files;
     if (clip) send(clip);
     else problem(text("error.no_file"));
+  });
+  addEventListener("beforeunload", (event) => {
+    if (unsent()) event.preventDefault();
   });
   step("off");
   for (const button of page.querySelectorAll("[data-needs-script]")) button.disabled = false;

@@ -1,37 +1,42 @@
 // Sending a clip with progress: fetch does not tell how much has been sent, XMLHttpRequest does.
 
-/** What went wrong, with the code and the words of the service, and the fields to blame. */
-export class UploadError extends Error {
-  constructor(code, words, fields = {}) {
-    super(words);
-    this.code = code;
-    this.fields = fields;
-  }
-}
+import { Refusal, refusal } from "./refusal.js";
+import { renewToken, tokenHeader } from "./session_token.js";
 
 /**
  * Send a form with a clip to an address. `progress` gets the share that has been sent. Returns
  * `stop`, which gives it up, and `answer`, a promise of what the service says of the clip.
  */
-export function upload(form, address, { token, progress }) {
+export function upload(form, address, { progress }) {
+  const giveUp = new AbortController();
+  return { answer: send(form, address, progress, giveUp.signal), stop: () => giveUp.abort() };
+}
+
+async function send(form, address, progress, signal) {
+  try {
+    await renewToken(signal);
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw new Refusal(signal.aborted ? "stopped" : "network");
+  }
   const request = new XMLHttpRequest();
-  const answer = new Promise((done, failed) => {
-    const fail = (...what) => failed(new UploadError(...what));
+  return new Promise((done, failed) => {
     request.upload.addEventListener("progress", (event) => {
       if (event.lengthComputable) progress(event.loaded / event.total);
     });
     request.addEventListener("load", () => {
       const said = request.response;
       if (request.status === 202 && said?.id) done(said);
-      else if (said?.error) fail(said.error.code, said.error.text, said.error.fields);
-      else fail(request.status === 413 ? "too_large" : "server");
+      else failed(refusal(request.status, said));
     });
-    request.addEventListener("error", () => fail("network"));
-    request.addEventListener("abort", () => fail("stopped"));
+    request.addEventListener("error", () => failed(new Refusal("network")));
+    request.addEventListener("abort", () => failed(new Refusal("stopped")));
+    signal.addEventListener("abort", () => request.abort());
     request.open("POST", address);
     request.responseType = "json";
-    if (token) request.setRequestHeader("X-CSRF-Token", token);
+    for (const [name, value] of Object.entries(tokenHeader())) {
+      request.setRequestHeader(name, value);
+    }
     request.send(form);
   });
-  return { answer, stop: () => request.abort() };
 }
