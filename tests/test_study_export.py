@@ -12,7 +12,7 @@ import pytest
 
 from pallor.cohort.table import read_cohort
 from pallor.service.export.contents import ExportContents, Tally
-from pallor.service.export.folder import make_empty, write_folder
+from pallor.service.export.folder import new_folder, write_folder
 from pallor.service.export.study_export import export_of
 from pallor.service.export.zip_stream import BLOCK_BYTES, zip_stream
 from pallor.service.settings import ServiceSettings
@@ -46,8 +46,8 @@ def test_everybody_is_counted_once(study: Study, tmp_path: Path) -> None:
     for file in contents.files:
         if file.name.startswith("clips/B/"):
             file.path.unlink()
-    make_empty(tmp_path / "out")
-    tally = write_folder(contents, tmp_path / "out", lambda *_: None)
+    with new_folder(tmp_path / "out") as part:
+        tally = write_folder(contents, part, lambda *_: None)
     assert tally == Tally(("A",), ("C",), ("D",), ("B",), clips=3, clips_gone=1)
     assert tally.counts() == {
         "participants": 4, "exported": 1, "without_clip": 1, "without_consent": 1, "gone": 1,

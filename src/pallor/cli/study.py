@@ -88,7 +88,7 @@ def export(
             with progress("clips") as report:
                 tally = write_folder(contents, part, report)
     except KeyboardInterrupt:
-        say("interrupted: nothing was exported, and nothing is left of it")
+        say("interrupted: nothing was exported")
         raise
     if tally.simulated:
         say(

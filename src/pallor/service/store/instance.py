@@ -67,7 +67,8 @@ def compare(session: Session, settings: ServiceSettings, *, binds: bool) -> bool
         return False
     elif told or (told is None and begun != row.id):
         raise UsageError(_of_another_folder(settings, told))
-    _write(_begun(settings), row.id)
+    if begun != row.id:
+        _write(_begun(settings), row.id)
     return True
 
 
