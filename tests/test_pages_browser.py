@@ -335,6 +335,7 @@ def test_another_file_or_recording_takes_the_place_of_the_one_that_was_kept(open
 def test_no_file_is_sent_while_a_recording_runs(opened, service):
     page = opened()
     choose(page)
+    page.evaluate("document.querySelector('[data-take]').dataset.recordingS = '6'")
     record(page)
     step(page, "recording")
     assert page.locator("section.file").evaluate("section => section.inert")
@@ -382,7 +383,10 @@ def test_who_signed_in_anew_in_another_window_goes_on(opened, service):
     page.get_by_text("Good. Keep still.").wait_for()
     service.session = "another"
     seen = len(service.frames)
-    page.wait_for_timeout(2500)
+    for _ in range(100):
+        if len(service.frames) > seen + 1:
+            break
+        page.wait_for_timeout(100)
     assert len(service.frames) > seen + 1, "hints take the token of the new session"
     page.get_by_role("button", name=re.compile("^Record")).click()
     page.wait_for_url("**/result/*")
@@ -393,8 +397,9 @@ def test_who_signed_in_anew_in_another_window_goes_on(opened, service):
 COUNT_CAMERAS = """() => {
   const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   window.tracks = [];
+  const gate = new Promise((done) => { window.openGate = done; });
   navigator.mediaDevices.getUserMedia = async (asked) => {
-    await new Promise((done) => setTimeout(done, 500));
+    await gate;
     const stream = await open(asked);
     window.tracks.push(...stream.getTracks());
     return stream;
@@ -409,10 +414,10 @@ def test_a_camera_that_is_started_twice_is_opened_once(opened):
     button = page.get_by_role("button", name="Start camera")
     button.click()
     button.click()
+    page.evaluate("window.openGate()")
     page.get_by_role("button", name=re.compile("^Record")).wait_for()
-    page.wait_for_timeout(700)
-    assert page.evaluate("window.tracks.length") == 2
-    assert page.evaluate(LIVE) == 1
+    page.wait_for_function("window.tracks.length === 2")
+    page.wait_for_function(f"{LIVE} === 1")
     assert page.locator("video").evaluate("video => video.srcObject.active")
 
 
@@ -423,6 +428,7 @@ def test_a_camera_that_opens_after_a_file_was_sent_is_closed(opened, service):
     page.get_by_role("button", name="Start camera").click()
     send_file(page)
     page.get_by_role("alert").get_by_text("not a video").wait_for()
+    page.evaluate("window.openGate()")
     page.wait_for_function("window.tracks.length === 1")
     page.wait_for_function(f"{LIVE} === 0")
     step(page, "off")

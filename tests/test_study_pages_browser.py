@@ -421,6 +421,26 @@ def test_a_second_tap_saves_nothing_twice(filled, opened):
     assert sent == 1
 
 
+def test_a_session_that_ends_during_a_check_ends_no_recording(filled, opened):
+    page = opened(filled.address)
+    asked = "**/v1/participants/*/sessions/*/clips/*"
+    page.route(asked, lambda route: route.fulfill(json={"state": "running", "share": 0.5}))
+    page.goto("/study/participants/K-002/sessions/1")
+    page.get_by_role("button", name="Check this video again").click()
+    page.locator('[data-kind="waiting"]').wait_for()
+    page.evaluate("document.querySelector('[data-take]').dataset.recordingS = '60'")
+    page.get_by_role("button", name="Start camera").click()
+    page.get_by_role("button", name=re.compile("^Record")).click()
+    filled.session = None
+    page.unroute(asked)
+    with page.expect_response(lambda answer: "/clips/" in answer.url and answer.status == 401):
+        pass
+    page.wait_for_timeout(1000)
+    expect(page.locator("[data-take]")).to_have_attribute("data-step", "recording")
+    page.get_by_role("button", name="Stop recording").click()
+    page.wait_for_url("**/sign-in*")
+
+
 def test_a_site_is_remembered_until_somebody_else_signs_in(filled, opened):
     page = opened(filled.address)
     page.goto("/study/participants/K-004/new-session")
