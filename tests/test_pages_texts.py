@@ -12,6 +12,8 @@ from pallor import errors
 from pallor.anemia import GROUPS, Severity
 from pallor.anemia.table import _ASSUMED
 from pallor.errors import PallorError
+from pallor.features.registry import MODALITIES
+from pallor.models.preprocessing import DEMOGRAPHICS
 from pallor.service import errors as service_errors
 from pallor.service import refusals
 from pallor.service.jobs import estimate_job
@@ -86,6 +88,7 @@ BY_CODE = {
     "stage": {"queued", "loading", "reading", "measuring"},
     "check": {"face", "distance", "light", "motion", "fps", "good", "bad", "unknown"},
     "baseline": {"mean", "sex", "sex_age"},
+    "modality": {*MODALITIES, DEMOGRAPHICS},
     "study": {f"{kind}.{code}" for kind, codes in STUDY_CODES.items() for code in codes}
     | {f"method_{method}" for method in HEMOGLOBIN_METHODS},
 }

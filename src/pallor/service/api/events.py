@@ -71,7 +71,7 @@ async def events_of(
         while loop.time() - began < LONGEST_S:
             if key_id is not None and loop.time() - looked >= KEY_S:
                 looked = loop.time()
-                if not await asyncio.to_thread(_is_valid, services, key_id):
+                if not await asyncio.to_thread(services.keys.is_valid, key_id):
                     return
             now = await asyncio.to_thread(_state, services, job_id)
             if now != before:
@@ -86,11 +86,6 @@ async def events_of(
     finally:
         streams.discard(me)
         services.metrics.streams.dec()
-
-
-def _is_valid(services: Services, key_id: str) -> bool:
-    key = services.keys.get(key_id)
-    return key is not None and key.revoked_s is None
 
 
 def _state(services: Services, job_id: str) -> dict[str, Any]:
