@@ -416,8 +416,8 @@ def test_a_camera_that_is_started_twice_is_opened_once(opened):
     button.click()
     page.evaluate("window.openGate()")
     page.get_by_role("button", name=re.compile("^Record")).wait_for()
-    page.wait_for_function("window.tracks.length === 2")
-    page.wait_for_function(f"{LIVE} === 1")
+    page.wait_for_function("() => window.tracks.length === 2")
+    page.wait_for_function(f"() => {LIVE} === 1")
     assert page.locator("video").evaluate("video => video.srcObject.active")
 
 
@@ -429,8 +429,8 @@ def test_a_camera_that_opens_after_a_file_was_sent_is_closed(opened, service):
     send_file(page)
     page.get_by_role("alert").get_by_text("not a video").wait_for()
     page.evaluate("window.openGate()")
-    page.wait_for_function("window.tracks.length === 1")
-    page.wait_for_function(f"{LIVE} === 0")
+    page.wait_for_function("() => window.tracks.length === 1")
+    page.wait_for_function(f"() => {LIVE} === 0")
     step(page, "off")
     excuse(opened, "415")
 

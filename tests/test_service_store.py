@@ -383,8 +383,9 @@ def test_what_fails_does_not_repeat_its_values(store: Store) -> None:
     from sqlalchemy import text
 
     statement = text("INSERT INTO gone (code) VALUES (:code)")
+    values = {"code": "Rumpelstiltskin"}
     with pytest.raises(StoreError) as caught, store.transaction() as session:
-        session.execute(statement, {"code": "Rumpelstiltskin"})
+        session.execute(statement, values)
     trace = "".join(traceback.format_exception(caught.value))
     assert "INSERT INTO gone" in trace and "Rumpelstiltskin" not in trace
 

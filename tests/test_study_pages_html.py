@@ -182,7 +182,7 @@ def test_problems_stand_beside_their_fields_and_values_are_kept(nurse, language)
         ("takes_part", t("study.problem.agree")),
         ("code", t("study.problem.code_characters")),
         ("age_years", t("study.problem.range", low=0, high=120)),
-        ("altitude_m", t("study.problem.not_a_number")),
+        ("altitude_m", t("study.problem.altitude_m_not_a_number")),
     ):
         words = html.escape(words, quote=False)
         assert f'<p class="field-problem" id="{name}-problem">{words}</p>' in page, name

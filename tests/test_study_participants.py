@@ -81,7 +81,7 @@ def test_a_change_leaves_alone_what_is_absent(study: Study) -> None:
 
 def test_every_text_that_is_taken_is_stored_as_it_is(study: Study) -> None:
     note = "\N{GRINNING FACE}" * 999 + "\n"
-    site = "\u0131\u015f\u0643 \N{GRINNING FACE}'\"%_\\;--" * 10
+    site = "\u0131\u015f\u0643 \N{GRINNING FACE}'\"%_\\--;" * 10
     made = person(study, "0" * 64, note=note, pregnancy="Second-Trimester", smoking="\u226520")
     assert (made.note, made.pregnancy, made.smoking) == (
         note.strip(), "Second-Trimester", "\u226520",

@@ -171,6 +171,7 @@ class ModelCard(_Words):
     modalities: list[str] = Field(description="What it measures in a clip.")
     regressor: str
     input_kind: str
+    coverage: float = Field(description="Of its intervals, unless another is asked for.")
     pallor_version: str
     cohort: dict[str, Any] = Field(description="Whom it was trained on.")
     metrics: dict[str, Any] = Field(description="Its own cross-validation.")

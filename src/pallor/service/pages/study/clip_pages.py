@@ -42,12 +42,16 @@ def _check(visit: Visit) -> Saved:
     return Saved(session_path(visit.code, visit.session_name), "clip_check", PART)
 
 
+def _check_refused(visit: Visit, form: Form) -> Shown:
+    return session_pages.ONE.show(visit, form) if form.problems else _session(visit, form)
+
+
 def _session(visit: Visit, form: Form) -> Shown:  # noqa: ARG001
     return Shown(moved=session_path(visit.code, visit.session_name))
 
 
 ALL: Final = Page(_session)
 """Clips are sent to this address; who asks for it is looking for the session."""
-CHECK: Final = Page(session_pages.ONE.show, _check)
+CHECK: Final = Page(_check_refused, _check)
 """Only a button of the session leads here."""
 DELETE: Final = Page(_sure, _delete)
