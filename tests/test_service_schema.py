@@ -63,7 +63,7 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     card = {
         "id": "0" * 16, "simulated": True, "modalities": ["color"], "regressor": "stacking",
         "input_kind": "face_video", "pallor_version": "0", "cohort": {}, "metrics": {},
-        "notes": [], "name": "small",
+        "notes": [], "name": "small", "coverage": 0.9,
     }  # fmt: skip
     models = LoadedModels({"0" * 16: card})
     app.state.services = replace(app.state.services, models=models)
